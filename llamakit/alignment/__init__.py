@@ -1,0 +1,1 @@
+"""Ranking loss, rollouts, advantages, PPO, rejection sampling, ghost attention."""

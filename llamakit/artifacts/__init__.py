@@ -1,0 +1,1 @@
+"""Kinds, the record, the store and its upkeep, tables and report pages."""

@@ -1,0 +1,30 @@
+"""Digests: of files, of a version's content, and of what a stage is about to do."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+_BLOCK = 1 << 20
+
+
+def file_digest(path: Path) -> str:
+    """sha256 of a file's bytes, as hex."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def content_digest(files: Iterable[tuple[str, str]]) -> str:
+    """sha256 over (relative path, file digest) pairs, whatever their order."""
+    return json_digest(sorted(files))
+
+
+def json_digest(value: object) -> str:
+    """sha256 of a value's canonical JSON: sorted keys, no spaces, no NaN."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,160 @@
+"""The store: a plain folder of artifacts, and how a reference finds a version in it."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from llamakit.artifacts.kinds import Kind
+from llamakit.artifacts.record import RECORD_FILE, Record
+from llamakit.errors import InputError, UsageError, nearest
+
+K = TypeVar("K", bound=Kind, covariant=True)
+
+DRAFTS = ".drafts"
+TAGS_FILE = "tags.json"
+NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_VERSION_PATTERN = re.compile(r"v([1-9][0-9]*)")
+
+
+@dataclass(frozen=True)
+class Version(Generic[K]):
+    """One whole version of an artifact, on disk. `path` is its folder."""
+
+    path: Path
+    record: Record
+
+    @property
+    def name(self) -> str:
+        """The artifact's name."""
+        return self.record.name
+
+    @property
+    def kind(self) -> str:
+        """The artifact's kind, as in `KINDS`."""
+        return self.record.kind
+
+    @property
+    def digest(self) -> str:
+        """The content digest: equal bytes of payload, equal digest."""
+        return self.record.digest
+
+    @property
+    def reference(self) -> str:
+        """`NAME:vN`."""
+        return f"{self.record.name}:v{self.record.version}"
+
+    def parts(self, sub: str = "data") -> list[Path]:
+        """The parquet parts in a folder of the payload, in order."""
+        return sorted((self.path / sub).glob("part-*.parquet"))
+
+
+class Store:
+    """A folder of artifacts: `ROOT/NAME/vN/artifact.json`. Need not exist yet."""
+
+    def __init__(self, root: Path | str) -> None:
+        self.root = Path(root)
+        if self.root.exists() and not self.root.is_dir():
+            raise UsageError(
+                "the store is a file, a folder is needed",
+                where=str(self.root),
+                fix="Name another place with --store.",
+            )
+
+    def names(self) -> list[str]:
+        """Names that have at least one version, sorted."""
+        if not self.root.is_dir():
+            return []
+        return sorted(p.name for p in self.root.iterdir() if p.is_dir() and self.numbers(p.name))
+
+    def numbers(self, name: str) -> list[int]:
+        """The numbers of a name's whole versions, ascending."""
+        folder = self.root / name
+        if name.startswith(".") or not folder.is_dir():
+            return []
+        matches = (_VERSION_PATTERN.fullmatch(child.name) for child in folder.iterdir())
+        numbers = (int(match[1]) for match in matches if match)
+        return sorted(n for n in numbers if (folder / f"v{n}" / RECORD_FILE).is_file())
+
+    def versions(self, name: str) -> list[Version[Kind]]:
+        """A name's versions, oldest first."""
+        return [self.open(self.root / name / f"v{n}") for n in self.numbers(name)]
+
+    def newest(self, name: str) -> Version[Kind] | None:
+        """A name's newest version, if it has any."""
+        numbers = self.numbers(name)
+        return self.open(self.root / name / f"v{numbers[-1]}") if numbers else None
+
+    def find(self, name: str, fingerprint: str) -> Version[Kind] | None:
+        """The newest version of `name` with this fingerprint, if any."""
+        for version in reversed(self.versions(name)):
+            if version.record.fingerprint == fingerprint:
+                return version
+        return None
+
+    def open(self, folder: Path) -> Version[Kind]:
+        """The version in `folder` (InputError when there is none)."""
+        return Version(path=folder, record=Record.read(folder))
+
+    def resolve(self, reference: str | Path | Version[K]) -> Version[Kind]:
+        """The version a reference names: `NAME`, `NAME:v3`, `NAME:TAG`, or a version's folder.
+
+        Raises:
+            InputError: nothing has that name, version or tag.
+        """
+        if isinstance(reference, Version):
+            return reference
+        text = str(reference)
+        if (Path(text) / RECORD_FILE).is_file():
+            return self.open(Path(text))
+        name, _, label = text.partition(":")
+        numbers = self.numbers(name)
+        if not numbers:
+            raise self._missing(text, name)
+        if not label:
+            return self.open(self.root / name / f"v{numbers[-1]}")
+        match = _VERSION_PATTERN.fullmatch(label) or _VERSION_PATTERN.fullmatch(
+            self.tags(name).get(label, "")
+        )
+        if match and int(match[1]) in numbers:
+            return self.open(self.root / name / match[0])
+        known = [f"v{n}" for n in numbers] + sorted(self.tags(name))
+        raise InputError(
+            f"{name!r} has no version or tag {label!r}",
+            where=str(self.root),
+            fix=f"It has {', '.join(known)}.",
+        )
+
+    def _missing(self, text: str, name: str) -> InputError:
+        guess = nearest(name, self.names())
+        if guess:
+            fix = f"Did you mean {guess!r}?"
+        elif "/" in text:
+            fix = f"A path must be a version's folder, one that holds {RECORD_FILE}."
+        else:
+            fix = "`llamakit list` shows what is there; --store names another store."
+        return InputError(f"no artifact {text!r} in the store", where=str(self.root), fix=fix)
+
+    def tags(self, name: str) -> dict[str, str]:
+        """A name's tags: tag -> `vN`."""
+        path = self.root / name / TAGS_FILE
+        if not path.is_file():
+            return {}
+        try:
+            tags = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise InputError(f"the tags cannot be read ({error})", where=str(path)) from None
+        return {str(tag): str(label) for tag, label in tags.items()}
+
+
+def check_name(name: str) -> str:
+    """Return `name` if an artifact may be called so, else raise UsageError."""
+    if not NAME_PATTERN.fullmatch(name) or _VERSION_PATTERN.fullmatch(name):
+        raise UsageError(
+            f"{name!r} cannot name an artifact",
+            fix="Use letters, digits, '.', '_' and '-', starting with a letter or digit.",
+        )
+    return name

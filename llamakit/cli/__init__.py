@@ -1,0 +1,1 @@
+"""The front door: stages become commands, errors become exit codes, rich draws."""

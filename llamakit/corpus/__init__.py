@@ -1,0 +1,1 @@
+"""Documents to documents: read, deduplicate, remove PII, filter, mix."""

@@ -1,0 +1,1 @@
+"""Tasks, scoring, judging, refusals, reports."""

@@ -1,0 +1,1 @@
+"""A TOML file becomes a plan, a plan is run."""

@@ -1,0 +1,1 @@
+"""The recipe: one file a stage, its typed config and its run()."""

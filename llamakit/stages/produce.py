@@ -1,0 +1,259 @@
+"""Carry a stage out: resolve its inputs, fingerprint it, reuse or run, commit.
+
+    stage + store --prepare--> Prepared (inputs resolved, fingerprint) --produce--> Made
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from llamakit import __version__
+from llamakit.artifacts.digest import content_digest, file_digest, json_digest
+from llamakit.artifacts.draft import Draft, SourceFile, commit, discard, drafting, open_draft
+from llamakit.artifacts.kinds import Kind, Raw
+from llamakit.artifacts.record import InputEntry, Record
+from llamakit.artifacts.store import Store, Version, check_name
+from llamakit.errors import InputError, LlamakitError
+from llamakit.events import SILENT, Events
+from llamakit.stages.stage import Outcome, Stage
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A stage with its inputs found: all that decides what it would make."""
+
+    stage: Stage
+    fingerprint: str
+    inputs: dict[str, Version[Kind]]
+    """Versions by reference as given."""
+    sources: dict[str, SourceFile]
+    """Files and folders by reference as given."""
+    entries: list[InputEntry]
+
+
+@dataclass(frozen=True)
+class Made:
+    """What `produce` hands back."""
+
+    version: Version[Kind]
+    reused: bool
+    unmet: list[str]
+
+
+def prepare(stage: Stage, store: Store) -> Prepared:
+    """Resolve and check the stage's inputs, and compute its fingerprint.
+
+    Raises:
+        InputError: an input is missing, broken, or of the wrong kind.
+    """
+    inputs: dict[str, Version[Kind]] = {}
+    sources: dict[str, SourceFile] = {}
+    entries: list[InputEntry] = []
+    for key, (item, references) in stage.references().items():
+        for reference in references:
+            if item.role.name == "files":
+                source = find_source(str(reference), store)
+                sources[str(reference)] = source
+                shown = source.artifact.reference if source.artifact else str(source.path)
+                # The name is part of the content: ids and sources are made from it.
+                digest = json_digest([source.name, source.digest])
+                entries.append(InputEntry(key, shown, digest))
+                continue
+            version = store.resolve(reference)
+            if version.kind not in item.role.kinds:
+                raise InputError(
+                    f"{key} must be {' or '.join(item.role.kinds)}, "
+                    f"{version.reference} is {version.kind}",
+                    where=stage.command(),
+                )
+            inputs[str(reference)] = version
+            entries.append(InputEntry(key, version.reference, version.digest))
+    fingerprint = json_digest(
+        {
+            "stage": stage.command(),
+            "revision": stage.revision,
+            "config": stage.config(),
+            "inputs": [[entry.role, entry.digest] for entry in entries],
+        }
+    )
+    return Prepared(stage, fingerprint, inputs, sources, entries)
+
+
+def produce(
+    stage: Stage,
+    store: Store,
+    *,
+    name: str | None = None,
+    force: bool = False,
+    events: Events = SILENT,
+) -> Made:
+    """Make the stage's artifact, or reuse the version that has its fingerprint.
+
+    Killed at any point, it leaves no version; called again, it continues. Of two processes that
+    make the same version, one works and the other waits and reuses.
+    """
+    label = check_name(name or stage.command())
+    prepared = prepare(stage, store)
+    if not force and (found := store.find(label, prepared.fingerprint)):
+        return _reused(stage, found, events)
+    with drafting(
+        store, prepared.fingerprint, events, prepared.inputs, prepared.sources
+    ) as draft:
+        if not force and (found := store.find(label, prepared.fingerprint)):
+            discard(draft)
+            return _reused(stage, found, events)
+        if open_draft(draft):
+            events.note("continuing what an earlier attempt left")
+        version = _run(prepared, store, label, draft)
+    return Made(version, reused=False, unmet=stage.unmet(version))
+
+
+def _reused(stage: Stage, version: Version[Kind], events: Events) -> Made:
+    events.note(f"reused {version.reference}: same config, same inputs")
+    return Made(version, reused=True, unmet=stage.unmet(version))
+
+
+def _run(prepared: Prepared, store: Store, name: str, draft: Draft[Kind]) -> Version[Kind]:
+    stage = prepared.stage
+    started = time.monotonic()
+    outcome: Outcome = stage.run(draft)
+    record = Record(
+        kind=stage.output_kind().name,
+        name=name,
+        version=0,
+        stage=stage.command(),
+        revision=stage.revision,
+        config=stage.config(),
+        inputs=prepared.entries,
+        fingerprint=prepared.fingerprint,
+        digest="",
+        files=[],
+        counts=outcome.counts,
+        metrics={k: _finite(v) for k, v in outcome.metrics.items()},
+        headline=outcome.headline,
+        seed=getattr(stage, "seed", None),
+        elapsed_seconds=round(time.monotonic() - started, 3),
+        peak_memory_bytes=_peak_memory(),
+        provenance=_provenance(),
+        execution=stage.execution(),
+    )
+    return commit(store, draft, record)
+
+
+def find_source(reference: str, store: Store) -> SourceFile:
+    """What one value of a `Files` field names: a path, a raw artifact, or `RAW/FILE` in one.
+
+    A path on disk wins; `./` before it leaves no doubt.
+    """
+    path = Path(reference)
+    if path.exists() and not (path / "artifact.json").exists():
+        return SourceFile(path, path.name, _path_digest(path))
+    head, _, inner = reference.partition("/")
+    if reference.startswith(("/", ".")) and not path.exists():
+        raise InputError("no such file or folder", where=reference)
+    try:
+        whole = path.exists()
+        version = store.resolve(reference if whole else head)
+    except LlamakitError as error:
+        raise InputError(
+            f"{reference!r} is neither a file here nor a raw artifact",
+            where=str(Path.cwd()),
+            fix=error.fix,
+        ) from None
+    if version.kind != Raw.name:
+        raise InputError(
+            f"{version.reference} is {version.kind}; files or a raw artifact are needed here",
+            where=reference,
+        )
+    if whole or not inner:
+        return SourceFile(version.path, version.name, version.digest, version)
+    entries = {entry.path: entry for entry in version.record.files}
+    if inner not in entries:
+        raise InputError(
+            f"{version.reference} holds no file {inner!r}",
+            where=reference,
+            fix=f"It holds {', '.join(sorted(entries))}.",
+        )
+    return SourceFile(version.path / inner, Path(inner).name, entries[inner].sha256, version)
+
+
+def _path_digest(path: Path) -> str:
+    try:
+        if path.is_file():
+            return file_digest(path)
+        files = sorted(p for p in path.rglob("*") if p.is_file())
+        return content_digest((p.relative_to(path).as_posix(), file_digest(p)) for p in files)
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror})", where=str(path)) from None
+
+
+def _finite(value: float) -> float | None:
+    """JSON knows no NaN; a metric that has no value is null."""
+    number = float(value)
+    return number if number - number == 0 else None
+
+
+def _peak_memory() -> int:
+    """Bytes: the peak of this process or of its largest finished worker."""
+    scale = 1 if sys.platform == "darwin" else 1024
+    peaks = (
+        resource.getrusage(who).ru_maxrss
+        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    return max(peaks) * scale
+
+
+def _provenance() -> dict[str, str | None]:
+    return {
+        "llamakit": __version__,
+        "commit": _commit(),
+        "python": platform.python_version(),
+        "torch": _installed("torch"),
+        "polars": _installed("polars"),
+        "host": platform.node(),
+        "platform": platform.platform(),
+        "processors": str(os.cpu_count()),
+    }
+
+
+def _installed(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _commit() -> str | None:
+    """The commit of the checkout llamakit runs from; None when it is installed from a package."""
+    folder = Path(__file__).resolve().parents[2]
+    if not (folder / ".git").exists():
+        return None
+    command: list[str] = ["git", "-C", str(folder), "rev-parse", "HEAD"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip()
+
+
+def describe(prepared: Prepared) -> dict[str, Any]:
+    """What a dry run shows: stage, fingerprint, config, inputs."""
+    return {
+        "stage": prepared.stage.command(),
+        "fingerprint": prepared.fingerprint,
+        "config": prepared.stage.config(),
+        "execution": prepared.stage.execution(),
+        "inputs": [
+            {"role": e.role, "reference": e.reference, "digest": e.digest}
+            for e in prepared.entries
+        ],
+    }

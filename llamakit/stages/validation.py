@@ -1,0 +1,63 @@
+"""A field's value against its type: coerced where that is safe, else an error that teaches."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llamakit.artifacts.store import Version
+from llamakit.errors import UsageError
+from llamakit.stages.fields import Field
+
+
+def validated(command: str, item: Field, value: Any) -> Any:
+    """Return `value` as the field's type, or raise UsageError naming the command and the key."""
+    if item.is_input:
+        return _references(command, item, value)
+    if value is item.default:
+        return value
+    from pydantic import TypeAdapter, ValidationError
+
+    if isinstance(value, tuple):
+        value = list(value)
+    adapter: TypeAdapter[Any] = TypeAdapter(item.type)
+    try:
+        return adapter.validate_python(value, strict=True)
+    except ValidationError as error:
+        if isinstance(value, float) and value.is_integer():
+            # TOML reads 4e6 as a float; for a count it is meant as a whole number.
+            try:
+                return adapter.validate_python(int(value), strict=True)
+            except ValidationError:
+                pass
+        first = error.errors()[0]
+        # Of a union's complaints the last is about None; the first is about the real type.
+        place = "".join(f"[{step!r}]" for step in first["loc"] if not isinstance(step, str))
+        raise UsageError(
+            f"{item.key}{place} = {value!r}: {first['msg'][0].lower()}{first['msg'][1:]}",
+            where=command,
+        ) from None
+
+
+def _references(command: str, item: Field, value: Any) -> Any:
+    if not item.many:
+        if value is None and not item.required:
+            return None
+        return _reference(command, item, value)
+    if isinstance(value, (str, Version)):
+        value = (value,)
+    if not isinstance(value, (list, tuple)):
+        raise UsageError(
+            f"{item.key} = {value!r}: a list of references is needed", where=command
+        )
+    if item.required and not value:
+        raise UsageError(f"{item.key}: at least one is needed", where=command)
+    return tuple(_reference(command, item, one) for one in value)
+
+
+def _reference(command: str, item: Field, value: Any) -> Any:
+    if isinstance(value, Version) or (isinstance(value, str) and value):
+        return value
+    raise UsageError(
+        f"{item.key} = {value!r}: a reference is needed (NAME, NAME:v3, NAME:TAG or a path)",
+        where=command,
+    )

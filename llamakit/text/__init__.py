@@ -1,0 +1,1 @@
+"""Vocabulary, dialogue rendering, token stores."""

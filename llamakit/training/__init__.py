@@ -1,0 +1,1 @@
+"""The one training loop, its optimizer, schedule, batches, checkpoints and metrics."""

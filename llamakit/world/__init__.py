@@ -1,0 +1,1 @@
+"""The embedded data: a seeded little world of facts, texts, dialogues and questions."""
