@@ -1,0 +1,142 @@
+"""AdamW over fp32 master weights, whatever precision the model computes in.
+
+In fp32 the model's own parameters are the masters. In bf16 the model holds rounded copies: after
+each backward pass its bf16 gradients are added to the masters' fp32 gradients, and after each step
+the masters are rounded into the model again. Updates too small for bf16 are thus not lost, and
+gradients of many micro-batches are summed in fp32.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from llamakit.errors import LlamakitError
+from llamakit.training.plan import Precision
+
+_MOMENTS = ("exp_avg", "exp_avg_sq")
+
+
+def decay_groups(
+    parameters: Iterable[tuple[str, Tensor]], weight_decay: float
+) -> list[dict[str, object]]:
+    """AdamW's parameter groups: matrices and embeddings decay, gains and biases do not."""
+    named = list(parameters)
+    return [
+        {"params": [p for _, p in named if p.ndim >= 2], "weight_decay": weight_decay},
+        {"params": [p for _, p in named if p.ndim < 2], "weight_decay": 0.0},
+    ]
+
+
+class NotFiniteError(LlamakitError):
+    """A loss or a gradient became NaN or infinite; the weights have not been touched."""
+
+
+class Optimizer:
+    """One model's optimizer: gather gradients of micro-batches, then step.
+
+        for batch in micro_batches:
+            loss_sum.backward()
+            optimizer.gather()
+        norm = optimizer.step(lr, scale=1 / count)
+
+    The model is put into `dtype`; only parameters that require a gradient are trained.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        dtype: Precision,
+        betas: tuple[float, float],
+        eps: float,
+        weight_decay: float,
+        clip: float,
+    ) -> None:
+        self._clip = clip
+        model.to(torch.float32)
+        trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        if dtype == "fp32":
+            self.masters: dict[str, Tensor] = dict(trained)
+            self._copies: list[Tensor] = []
+        else:
+            self.masters = {name: p.detach().clone() for name, p in trained.items()}
+            model.to(torch.bfloat16)
+            self._copies = list(trained.values())
+        groups = decay_groups(self.masters.items(), weight_decay)
+        self._adamw = torch.optim.AdamW(groups, lr=0.0, betas=betas, eps=eps, fused=True)
+
+    def gather(self) -> None:
+        """Take over the gradients of the backward pass just done; call after each one."""
+        for master, copy in zip(self.masters.values(), self._copies, strict=False):
+            if copy.grad is None:
+                continue
+            if master.grad is None:
+                master.grad = copy.grad.float()
+            else:
+                master.grad.add_(copy.grad)
+            copy.grad = None
+
+    def step(self, lr: float, scale: float = 1.0) -> float:
+        """Update the weights with the gathered gradients and forget them.
+
+        Args:
+            lr: this step's learning rate.
+            scale: what the gradients are multiplied with first: 1 / targets of the whole batch, so
+                that micro-batches of different sizes weigh as their targets do.
+
+        Returns:
+            The global norm of the scaled gradients, before clipping.
+
+        Raises:
+            NotFiniteError: the norm is NaN or infinite; weights and moments are as they were.
+        """
+        gradients = [p.grad for p in self.masters.values() if p.grad is not None]
+        norm = float(nn.utils.get_total_norm(gradients)) * abs(scale)
+        if not math.isfinite(norm):
+            self.forget()
+            raise NotFiniteError(f"the gradient norm is {norm}")
+        # As torch.nn.utils.clip_grad_norm_: the small number keeps the division safe.
+        factor = scale * (min(1.0, self._clip / (norm + 1e-6)) if self._clip else 1.0)
+        torch._foreach_mul_(gradients, factor)
+        for group in self._adamw.param_groups:
+            group["lr"] = lr
+        self._adamw.step()
+        self.forget()
+        self._round()
+        return norm
+
+    def forget(self) -> None:
+        """Drop gathered gradients."""
+        for tensor in [*self.masters.values(), *self._copies]:
+            tensor.grad = None
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All state for a checkpoint: `master.NAME`, `exp_avg.NAME`, `exp_avg_sq.NAME` in fp32."""
+        state = {f"master.{name}": p.detach() for name, p in self.masters.items()}
+        for name, master in self.masters.items():
+            for moment in _MOMENTS:
+                value = self._adamw.state[master].get(moment)
+                state[f"{moment}.{name}"] = torch.zeros_like(master) if value is None else value
+        return state
+
+    def load(self, tensors: Mapping[str, Tensor], steps: int) -> None:
+        """Take `tensors()` of a run that had made `steps` steps; the model's weights follow."""
+        with torch.no_grad():
+            for name, master in self.masters.items():
+                master.copy_(tensors[f"master.{name}"])
+                state: dict[str, Tensor] = {
+                    moment: tensors[f"{moment}.{name}"].to(master.device, copy=True)
+                    for moment in _MOMENTS
+                }
+                state["step"] = torch.tensor(float(steps), device=master.device)
+                self._adamw.state[master] = state
+        self._round()
+
+    @torch.no_grad()
+    def _round(self) -> None:
+        if self._copies:
+            torch._foreach_copy_(self._copies, list(self.masters.values()))
