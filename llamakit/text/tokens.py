@@ -1,0 +1,184 @@
+"""Token stores: a corpus as one flat file of ids, mapped into memory and never loaded.
+
+    tokens.bin      all documents' ids, one after another, little-endian uint16 (uint32 past 65,536)
+    offsets.bin     uint64, n_documents + 1: document i is tokens[offsets[i] : offsets[i + 1]]
+    order.bin       uint32 document indices to train on; an up-sampled document stands in it often
+    validation.bin  uint32 document indices kept out of training
+    tokens.json     dtype, vocabulary size and counts
+
+A document is BOS, its text, EOS: BOS as in Llama 2's own inputs, EOS so that a base model learns
+where a text ends. Documents lie in the order of the parts they come from; shuffling is the
+training loader's work.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llamakit.errors import InputError
+
+TOKENS_FILE = "tokens.bin"
+OFFSETS_FILE = "offsets.bin"
+ORDER_FILE = "order.bin"
+VALIDATION_FILE = "validation.bin"
+INDEX_FILE = "tokens.json"
+
+Writing = Callable[[str], AbstractContextManager[Path]]
+"""Yields a temporary path for a file name, renamed into place on success (`Draft.writing`)."""
+
+
+def token_dtype(vocab_size: int) -> np.dtype[Any]:
+    """The type of ids in `tokens.bin`: the smallest of uint16 and uint32 that holds them."""
+    return np.dtype("<u2" if vocab_size <= 2**16 else "<u4")
+
+
+@dataclass(frozen=True)
+class TokenStore:
+    """A token store, its arrays mapped into memory."""
+
+    tokens: NDArray[Any]
+    """uint16 or uint32 [n_tokens]."""
+    offsets: NDArray[np.uint64]
+    """uint64 [n_documents + 1]."""
+    order: NDArray[np.uint32]
+    """uint32: documents to train on, repeated as often as they are to be read in one epoch."""
+    validation: NDArray[np.uint32]
+    """uint32: documents held out, each once. No text of theirs is in `order`."""
+    vocab_size: int
+
+    @classmethod
+    def open(cls, folder: Path) -> TokenStore:
+        """Map a store.
+
+        Raises:
+            InputError: a file is missing, or its size contradicts `tokens.json`.
+        """
+        index_path = folder / INDEX_FILE
+        try:
+            index = json.loads(index_path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise InputError("there is no tokens.json here", where=str(folder)) from None
+        except json.JSONDecodeError as error:
+            raise InputError(f"not valid JSON ({error})", where=str(index_path)) from None
+        return cls(
+            tokens=_mapped(folder / TOKENS_FILE, index["dtype"], index["tokens"]),
+            offsets=_mapped(folder / OFFSETS_FILE, "<u8", index["documents"] + 1),
+            order=_mapped(folder / ORDER_FILE, "<u4", index["order"]),
+            validation=_mapped(folder / VALIDATION_FILE, "<u4", index["validation"]),
+            vocab_size=index["vocab_size"],
+        )
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens in the file, each document counted once."""
+        return len(self.tokens)
+
+    @property
+    def n_documents(self) -> int:
+        """Documents in the file."""
+        return len(self.offsets) - 1
+
+    def document(self, index: int) -> NDArray[Any]:
+        """Ids of one document, BOS and EOS included."""
+        return self.tokens[int(self.offsets[index]) : int(self.offsets[index + 1])]
+
+
+@dataclass(frozen=True)
+class TokenPart:
+    """One shard's share of a store, in scratch files that `join_parts` concatenates."""
+
+    tokens: Path
+    """Ids, in the store's dtype."""
+    lengths: Path
+    """uint32: tokens of each document."""
+    repeats: Path
+    """uint32: times that each document is read in an epoch; 0 keeps it for validation."""
+
+
+def write_part(
+    part: TokenPart, documents: Sequence[Sequence[int]], repeats: Sequence[int], vocab_size: int
+) -> None:
+    """Write one shard's ids (each document with its BOS and EOS) into its scratch files."""
+    lengths = np.fromiter(map(len, documents), dtype="<u4", count=len(documents))
+    flat = np.empty(int(lengths.sum(dtype=np.int64)), dtype=token_dtype(vocab_size))
+    place = 0
+    for ids in documents:
+        flat[place : place + len(ids)] = ids
+        place += len(ids)
+    for path, values in (
+        (part.tokens, flat),
+        (part.lengths, lengths),
+        (part.repeats, np.asarray(repeats, dtype="<u4")),
+    ):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        values.tofile(path)
+
+
+def join_parts(parts: Sequence[TokenPart], vocab_size: int, writing: Writing) -> dict[str, int]:
+    """Concatenate shards into a store; memory stays bounded by the per-document arrays.
+
+    Returns:
+        Counts: `documents`, `tokens`, `order` (reads of an epoch), `training_tokens` (tokens of an
+        epoch), `validation` and `validation_tokens`.
+    """
+    lengths = _joined([part.lengths for part in parts])
+    repeats = _joined([part.repeats for part in parts])
+    offsets = np.zeros(len(lengths) + 1, dtype="<u8")
+    np.cumsum(lengths, dtype=np.uint64, out=offsets[1:])
+    documents = np.arange(len(lengths), dtype="<u4")
+    order = np.repeat(documents, repeats)
+    validation = documents[repeats == 0]
+    with writing(TOKENS_FILE) as path, path.open("wb") as target:
+        for part in parts:
+            with part.tokens.open("rb") as source:
+                shutil.copyfileobj(source, target, 1 << 20)
+    for name, values in (
+        (OFFSETS_FILE, offsets),
+        (ORDER_FILE, order),
+        (VALIDATION_FILE, validation),
+    ):
+        with writing(name) as path:
+            values.tofile(path)
+    counts = {
+        "documents": len(lengths),
+        "tokens": int(offsets[-1]),
+        "order": len(order),
+        "training_tokens": int((lengths.astype(np.int64) * repeats).sum()),
+        "validation": len(validation),
+        "validation_tokens": int(lengths[validation].sum(dtype=np.int64)),
+    }
+    index = {"dtype": token_dtype(vocab_size).str, "vocab_size": vocab_size, **counts}
+    with writing(INDEX_FILE) as path:
+        path.write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+    return counts
+
+
+def _joined(paths: Sequence[Path]) -> NDArray[np.uint32]:
+    arrays = [np.fromfile(path, dtype="<u4") for path in paths]
+    return np.concatenate(arrays) if arrays else np.empty(0, dtype="<u4")
+
+
+def _mapped(path: Path, dtype: str, count: int) -> NDArray[Any]:
+    size = np.dtype(dtype).itemsize * count
+    try:
+        present = path.stat().st_size
+    except FileNotFoundError:
+        raise InputError("the file is missing", where=str(path)) from None
+    if present != size:
+        raise InputError(
+            f"the file has {present:,} bytes where tokens.json says {size:,}",
+            where=str(path),
+            fix="Run the stage that made it again (`llamakit verify` names damaged files).",
+        )
+    if count == 0:  # an empty file cannot be mapped
+        return np.empty(0, dtype=dtype)
+    return np.memmap(path, dtype=dtype, mode="r", shape=(count,))
