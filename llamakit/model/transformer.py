@@ -1,0 +1,206 @@
+"""The Llama 2 transformer and its reward model (paper §2.2 and §3.2.2).
+
+Pre-norm RMSNorm, SwiGLU, rotary positions, grouped-query attention, no biases. Parameters carry the
+names and the layout of Hugging Face's Llama (rotation of half-split pairs), so weights go in and out
+as they are.
+
+Shape suffixes: B rows, L positions of a row, T keys (cached ones and new), D model width, H query
+heads, G key-value heads, K head width, F feed-forward width, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from llamakit.model.attention import Attention, Layout, layout_of
+from llamakit.model.cache import KVCache
+from llamakit.model.config import ModelConfig
+from llamakit.model.layers import Embedding, FeedForward, Linear, RMSNorm
+
+INIT_STD = 0.02
+
+
+class Block(nn.Module):
+    """One layer: attention, then feed-forward, each added to the residual stream."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.input_layernorm = RMSNorm(config.dim, config.norm_eps)
+        self.self_attn = Attention(config)
+        self.post_attention_layernorm = RMSNorm(config.dim, config.norm_eps)
+        self.mlp = FeedForward(config)
+
+    def forward(
+        self, x_BLD: Tensor, layout: Layout, cache: KVCache | None = None, layer: int = 0
+    ) -> Tensor:
+        """[B, L, D] to [B, L, D]."""
+        x_BLD = x_BLD + self.self_attn(self.input_layernorm(x_BLD), layout, cache, layer)
+        out_BLD: Tensor = x_BLD + self.mlp(self.post_attention_layernorm(x_BLD))
+        return out_BLD
+
+
+class Decoder(nn.Module):
+    """Embedding, layers and final norm: everything but a head."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embed_tokens = Embedding(config.vocab_size, config.dim)
+        self.layers = nn.ModuleList(Block(config) for _ in range(config.n_layers))
+        self.norm = RMSNorm(config.dim, config.norm_eps)
+
+    def forward(
+        self,
+        ids_BL: Tensor,
+        *,
+        positions_BL: Tensor | None = None,
+        segments_BL: Tensor | None = None,
+        lengths_B: Tensor | None = None,
+        starts_B: Tensor | None = None,
+        cache: KVCache | None = None,
+    ) -> Tensor:
+        """Hidden states after the final norm.
+
+        Args:
+            ids_BL: int64 token ids.
+            positions_BL: positions for the rotation; by default they count from a row's first real
+                token, and from the start of each segment.
+            segments_BL: attention stays among positions of one row with an equal number (packing).
+            lengths_B: real tokens of rows that are padded on the right. Causal attention does not
+                see that padding; with this, its outputs are zero instead of meaningless.
+            starts_B: index of the first real token of rows that are padded on the left.
+            cache: keys and values of earlier positions; the new ones are added to it. A cache
+                knows its own `starts_B`.
+
+        Returns:
+            [B, L, D], in the weights' dtype.
+        """
+        layout = layout_of(
+            self.config,
+            ids_BL,
+            positions_BL=positions_BL,
+            segments_BL=segments_BL,
+            starts_B=starts_B,
+            cache=cache,
+            dtype=self.embed_tokens.weight.dtype,
+        )
+        x_BLD = self.embed_tokens(ids_BL)
+        for index, layer in enumerate(self.layers):
+            x_BLD = layer(x_BLD, layout, cache, index)
+        if cache is not None:
+            cache.advance(ids_BL.shape[1])
+        hidden_BLD: Tensor = self.norm(x_BLD)
+        if lengths_B is not None:
+            real_BL = torch.arange(ids_BL.shape[1], device=ids_BL.device) < lengths_B[:, None]
+            hidden_BLD = hidden_BLD * real_BL[:, :, None]
+        return hidden_BLD
+
+
+class Transformer(nn.Module):
+    """A language model: the decoder and the layer that turns hidden states into logits."""
+
+    def __init__(self, config: ModelConfig, seed: int = 0) -> None:
+        """Build a model with weights drawn from `seed`; on the meta device it has none."""
+        super().__init__()
+        self.config = config
+        self.model = Decoder(config)
+        self.lm_head = None if config.tie_embeddings else Linear(config.dim, config.vocab_size)
+        initialise(self, config, seed)
+
+    @property
+    def body(self) -> Decoder:
+        """The decoder without its head."""
+        return self.model
+
+    @property
+    def head_weight(self) -> Tensor:
+        """The output layer's matrix [V, D]."""
+        return self.model.embed_tokens.weight if self.lm_head is None else self.lm_head.weight
+
+    def forward(
+        self,
+        ids_BL: Tensor,
+        *,
+        positions_BL: Tensor | None = None,
+        segments_BL: Tensor | None = None,
+        lengths_B: Tensor | None = None,
+        starts_B: Tensor | None = None,
+        cache: KVCache | None = None,
+    ) -> Tensor:
+        """Hidden states [B, L, D]; see `Decoder.forward`. `logits` projects those that are needed:
+        over a vocabulary of 32,000, all of them at once are most of a small model's work.
+        """
+        hidden_BLD: Tensor = self.model(
+            ids_BL,
+            positions_BL=positions_BL,
+            segments_BL=segments_BL,
+            lengths_B=lengths_B,
+            starts_B=starts_B,
+            cache=cache,
+        )
+        return hidden_BLD
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Logits [..., V] of hidden states [..., D]."""
+        return F.linear(hidden, self.head_weight)
+
+
+class RewardModel(nn.Module):
+    """The decoder with a scalar head in place of the next-token one (paper §3.2.2)."""
+
+    def __init__(self, config: ModelConfig, seed: int = 0) -> None:
+        """Build a model with weights drawn from `seed`; on the meta device it has none."""
+        super().__init__()
+        self.config = config
+        self.model = Decoder(config)
+        self.score = Linear(config.dim, 1)
+        initialise(self, config, seed)
+
+    @property
+    def body(self) -> Decoder:
+        """The decoder without its head."""
+        return self.model
+
+    def forward(self, ids_BL: Tensor, lengths_B: Tensor) -> Tensor:
+        """Raw scores of rows that are padded on the right, read at their last real token.
+
+        Args:
+            ids_BL: int64 token ids.
+            lengths_B: real tokens of each row, at least 1. What the padding holds does not matter.
+
+        Returns:
+            float32 [B]: logits, neither squashed nor centred.
+        """
+        hidden_BLD = self.model(ids_BL)
+        rows_B = torch.arange(len(ids_BL), device=ids_BL.device)
+        scores_B: Tensor = self.score(hidden_BLD[rows_B, lengths_B - 1])[:, 0].float()
+        return scores_B
+
+
+def initialise(model: Transformer | RewardModel, config: ModelConfig, seed: int) -> None:
+    """Draw all weights from `seed`: the same numbers on every device, in fp32 or rounded from it.
+
+    The paper gives no initialisation. Chosen here: normal with standard deviation 0.02; the two
+    matrices of a layer that write into the residual stream are scaled by 1/sqrt(2·n_layers), so
+    that its variance does not grow with depth (GPT-2); a score head 1/sqrt(dim + 1), so that first
+    scores are of order one.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    into_residual = INIT_STD / math.sqrt(2 * config.n_layers)
+    for name, weight in model.named_parameters():
+        if weight.is_meta:
+            continue
+        with torch.no_grad():
+            if weight.ndim == 1:
+                weight.fill_(1.0)
+                continue
+            std = INIT_STD
+            if name.endswith(("o_proj.weight", "down_proj.weight")):
+                std = into_residual
+            elif name == "score.weight":
+                std = 1 / math.sqrt(config.dim + 1)
+            weight.copy_(torch.empty(weight.shape).normal_(0.0, std, generator=generator))
