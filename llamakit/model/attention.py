@@ -75,7 +75,9 @@ def layout_of(
         before = cache.length
         starts_B = cache.starts_B
     if positions_BL is None:
-        positions_BL = _positions(before, length, segments_BL, starts_B, device)
+        positions_BL = _positions(
+            before, length, segments_BL=segments_BL, starts_B=starts_B, device=device
+        )
     steps = torch.arange(0, config.head_dim, 2, dtype=torch.float32, device=device)
     angles_BLK = positions_BL[:, None, :, None].float() * config.rope_theta ** (
         -steps / config.head_dim
@@ -83,13 +85,21 @@ def layout_of(
     return Layout(
         angles_BLK.cos().to(dtype),
         angles_BLK.sin().to(dtype),
-        _bias(before, length, segments_BL, starts_B, device, dtype),
+        _bias(
+            before,
+            length,
+            segments_BL=segments_BL,
+            starts_B=starts_B,
+            device=device,
+            dtype=dtype,
+        ),
     )
 
 
 def _positions(
     before: int,
     length: int,
+    *,
     segments_BL: Tensor | None,
     starts_B: Tensor | None,
     device: torch.device,
@@ -107,6 +117,7 @@ def _positions(
 def _bias(
     before: int,
     length: int,
+    *,
     segments_BL: Tensor | None,
     starts_B: Tensor | None,
     device: torch.device,

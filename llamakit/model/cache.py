@@ -27,10 +27,8 @@ class KVCache:
         device: torch.device | str = "cpu",
         starts_B: Tensor | None = None,
     ) -> None:
-        """Allocate.
-
-        Args:
-            starts_B: int64, index of each row's first real token where rows are padded on the left.
+        """Allocate. `starts_B` is the index of each row's first real token where rows are padded
+        on the left (int64).
         """
         shape = (rows, config.n_kv_heads, capacity, config.head_dim)
         self.keys = [torch.zeros(shape, dtype=dtype, device=device) for _ in range(config.n_layers)]

@@ -61,7 +61,7 @@ def token_logprobs(
         if torch.is_grad_enabled()
         else _logprobs(rows, head_weight, wanted, temperature)
         for rows, wanted in zip(
-            hidden_ND.split(ROWS_AT_ONCE), targets_N.split(ROWS_AT_ONCE), strict=True
+            torch.split(hidden_ND, ROWS_AT_ONCE), torch.split(targets_N, ROWS_AT_ONCE), strict=True
         )
     ]
     return torch.cat(chunks).view(targets.shape)

@@ -1,8 +1,7 @@
 """The Llama 2 transformer and its reward model (paper §2.2 and §3.2.2).
 
-Pre-norm RMSNorm, SwiGLU, rotary positions, grouped-query attention, no biases. Parameters carry the
-names and the layout of Hugging Face's Llama (rotation of half-split pairs), so weights go in and out
-as they are.
+Pre-norm RMSNorm, SwiGLU, rotary positions, grouped-query attention, no biases. Parameters carry
+the XX.
 
 Shape suffixes: B rows, L positions of a row, T keys (cached ones and new), D model width, H query
 heads, G key-value heads, K head width, F feed-forward width, V vocabulary.
@@ -22,6 +21,7 @@ from llamakit.model.config import ModelConfig
 from llamakit.model.layers import Embedding, FeedForward, Linear, RMSNorm
 
 INIT_STD = 0.02
+_INTO_RESIDUAL = ("o_proj.weight", "down_proj.weight")
 
 
 class Block(nn.Module):
@@ -186,8 +186,7 @@ def initialise(model: Transformer | RewardModel, config: ModelConfig, seed: int)
 
     The paper gives no initialisation. Chosen here: normal with standard deviation 0.02; the two
     matrices of a layer that write into the residual stream are scaled by 1/sqrt(2·n_layers), so
-    that its variance does not grow with depth (GPT-2); a score head 1/sqrt(dim + 1), so that first
-    scores are of order one.
+    that its variance does not grow with depth (GPT-2); a score head as in `initialise_score`.
     """
     generator = torch.Generator().manual_seed(seed)
     into_residual = INIT_STD / math.sqrt(2 * config.n_layers)
@@ -198,9 +197,16 @@ def initialise(model: Transformer | RewardModel, config: ModelConfig, seed: int)
             if weight.ndim == 1:
                 weight.fill_(1.0)
                 continue
-            std = INIT_STD
-            if name.endswith(("o_proj.weight", "down_proj.weight")):
-                std = into_residual
-            elif name == "score.weight":
-                std = 1 / math.sqrt(config.dim + 1)
+            std = into_residual if name.endswith(_INTO_RESIDUAL) else INIT_STD
             weight.copy_(torch.empty(weight.shape).normal_(0.0, std, generator=generator))
+    if isinstance(model, RewardModel) and not model.score.weight.is_meta:
+        initialise_score(model, seed)
+
+
+def initialise_score(model: RewardModel, seed: int) -> None:
+    """Draw a score head with standard deviation 1/sqrt(dim + 1): first scores are of order one."""
+    generator = torch.Generator().manual_seed(seed)
+    weight = model.score.weight
+    std = 1 / math.sqrt(model.config.dim + 1)
+    with torch.no_grad():
+        weight.copy_(torch.empty(weight.shape).normal_(0.0, std, generator=generator))

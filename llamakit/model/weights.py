@@ -1,0 +1,241 @@
+"""Models in and out of Hugging Face folders, which `transformers`, vLLM and llama.cpp open as they
+are: `config.json`, `model.safetensors` (or several and an index), tokenizer files, a model card.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from llamakit.artifacts.files import atomic_file, write_json
+from llamakit.errors import InputError
+from llamakit.model.config import ModelConfig
+from llamakit.model.transformer import RewardModel, Transformer, initialise_score
+from llamakit.text.huggingface import write_tokenizer_files
+from llamakit.text.vocabulary import Vocabulary
+
+Precision = Literal["fp32", "bf16"]
+DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.safetensors"
+INDEX_FILE = "model.safetensors.index.json"
+SHARD_BYTES = 5 * 10**9
+"""Weights beyond this go into several files."""
+
+M = TypeVar("M", Transformer, RewardModel)
+
+
+def save_model(
+    folder: Path,
+    model: Transformer,
+    vocabulary: Vocabulary,
+    *,
+    chat: bool,
+    card: str,
+    shard_bytes: int = SHARD_BYTES,
+) -> None:
+    """Write a language model as a `LlamaForCausalLM` folder, in the dtype its weights have.
+
+    Args:
+        chat: whether the model knows the chat format; then the tokenizer carries its template.
+        card: text of the model card (`README.md`).
+        shard_bytes: size from which weights are split over several files.
+    """
+    extra = {"architectures": ["LlamaForCausalLM"]}
+    _save(folder, model, vocabulary, extra, chat=chat, shard_bytes=shard_bytes)
+    write_json(
+        folder / "generation_config.json",
+        {
+            "bos_token_id": vocabulary.bos,
+            "eos_token_id": vocabulary.eos,
+            "pad_token_id": vocabulary.pad,
+            "do_sample": True,
+            "temperature": 0.6,
+            "top_p": 0.9,
+            "max_length": model.config.max_seq_len,
+        },
+    )
+    _write_card(folder, card)
+
+
+def save_reward_model(
+    folder: Path,
+    model: RewardModel,
+    vocabulary: Vocabulary,
+    *,
+    card: str,
+    shard_bytes: int = SHARD_BYTES,
+) -> None:
+    """Write a reward model as a `LlamaForSequenceClassification` folder with one label."""
+    extra = {
+        "architectures": ["LlamaForSequenceClassification"],
+        "id2label": {"0": "score"},
+        "label2id": {"score": 0},
+    }
+    _save(folder, model, vocabulary, extra, chat=True, shard_bytes=shard_bytes)
+    _write_card(folder, card)
+
+
+def load_model(folder: Path, dtype: Precision = "fp32", device: str = "cpu") -> Transformer:
+    """Read a language model, in evaluation mode.
+
+    Raises:
+        InputError: a file is missing or broken, or the model is none that llamakit can compute.
+    """
+    with torch.device("meta"):
+        model = Transformer(load_config(folder, "LlamaForCausalLM"))
+    return _load(folder, model, dtype, device)
+
+
+def load_reward_model(folder: Path, dtype: Precision = "fp32", device: str = "cpu") -> RewardModel:
+    """Read a reward model, in evaluation mode. Raises as `load_model` does."""
+    with torch.device("meta"):
+        model = RewardModel(load_config(folder, "LlamaForSequenceClassification"))
+    return _load(folder, model, dtype, device)
+
+
+def load_vocabulary(folder: Path) -> Vocabulary:
+    """The vocabulary in a model's folder."""
+    return Vocabulary.load(folder)
+
+
+def load_config(folder: Path, architecture: str | None = None) -> ModelConfig:
+    """The shape of the model in a folder.
+
+    Raises:
+        InputError: there is no readable `config.json`, it is of another architecture, or it needs
+            what llamakit's transformer has not.
+    """
+    values = _read_json(folder / CONFIG_FILE)
+    found = (values.get("architectures") or [architecture])[0]
+    if architecture is not None and found != architecture:
+        raise InputError(
+            f"config.json is of a {found}, not a {architecture}",
+            where=str(folder),
+            fix="A language model and a reward model are different kinds.",
+        )
+    return ModelConfig.from_huggingface(values)
+
+
+def reward_from_model(transformer: Transformer, seed: int) -> RewardModel:
+    """A reward model that starts from a language model: its decoder, and a new scalar head drawn
+    from `seed` with standard deviation 1/sqrt(dim + 1). The language model is left as it is.
+    """
+    weight = next(transformer.parameters())
+    with torch.device("meta"):
+        reward = RewardModel(transformer.config)
+    reward.score = reward.score.to_empty(device=weight.device).to(weight.dtype)
+    reward.model.load_state_dict(
+        {name: value.detach().clone() for name, value in transformer.body.state_dict().items()},
+        assign=True,
+    )
+    for parameter in reward.parameters():
+        parameter.requires_grad_(True)
+    initialise_score(reward, seed)
+    return reward
+
+
+def _save(
+    folder: Path,
+    model: Transformer | RewardModel,
+    vocabulary: Vocabulary,
+    extra: dict[str, Any],
+    *,
+    chat: bool,
+    shard_bytes: int,
+) -> None:
+    config = model.config
+    if vocabulary.size != config.vocab_size:
+        raise InputError(
+            f"the vocabulary has {vocabulary.size:,} pieces, the model {config.vocab_size:,}"
+        )
+    dtype = str(next(model.parameters()).dtype).removeprefix("torch.")
+    values = {
+        **extra,
+        **config.to_huggingface(),
+        "torch_dtype": dtype,
+        "bos_token_id": vocabulary.bos,
+        "eos_token_id": vocabulary.eos,
+        "pad_token_id": vocabulary.pad,
+        "use_cache": True,
+    }
+    write_json(folder / CONFIG_FILE, values)
+    _write_weights(folder, model.state_dict(), shard_bytes)
+    write_tokenizer_files(folder, vocabulary, max_seq_len=config.max_seq_len, chat=chat)
+
+
+def _write_card(folder: Path, card: str) -> None:
+    with atomic_file(folder / "README.md") as path:
+        path.write_text(card, encoding="utf-8")
+
+
+def _write_weights(folder: Path, tensors: dict[str, Tensor], shard_bytes: int) -> None:
+    shards: list[dict[str, Tensor]] = [{}]
+    size = 0
+    for name, tensor in tensors.items():
+        if shards[-1] and size + tensor.nbytes > shard_bytes:
+            shards.append({})
+            size = 0
+        shards[-1][name] = tensor.detach().cpu().contiguous()
+        size += tensor.nbytes
+    names = [
+        WEIGHTS_FILE if len(shards) == 1 else f"model-{i + 1:05d}-of-{len(shards):05d}.safetensors"
+        for i in range(len(shards))
+    ]
+    for name, shard in zip(names, shards, strict=True):
+        with atomic_file(folder / name) as path:
+            save_file(shard, path, metadata={"format": "pt"})
+    if len(shards) > 1:
+        total = sum(tensor.nbytes for tensor in tensors.values())
+        places = {key: name for name, shard in zip(names, shards, strict=True) for key in shard}
+        write_json(folder / INDEX_FILE, {"metadata": {"total_size": total}, "weight_map": places})
+
+
+def _load(folder: Path, model: M, dtype: Precision, device: str) -> M:
+    expected = {name: tensor.shape for name, tensor in model.state_dict().items()}
+    tensors: dict[str, Tensor] = {}
+    for path in _weight_files(folder):
+        try:
+            with safe_open(path, framework="pt", device=device) as file:
+                for name in file.keys():  # noqa: SIM118 (no mapping)
+                    if name in expected:
+                        tensors[name] = file.get_tensor(name).to(DTYPES[dtype])
+        except (SafetensorError, OSError) as error:
+            raise InputError(f"the weights are not readable ({error})", where=str(path)) from None
+    for name, shape in expected.items():
+        if name not in tensors:
+            raise InputError(f"the weights lack {name}", where=str(folder))
+        if tensors[name].shape != shape:
+            raise InputError(
+                f"{name} has the shape {tuple(tensors[name].shape)} where config.json asks for"
+                f" {tuple(shape)}",
+                where=str(folder),
+            )
+    model.load_state_dict(tensors, assign=True)
+    for parameter in model.parameters():
+        parameter.requires_grad_(True)
+    return model.eval()
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    if (folder / INDEX_FILE).exists():
+        places = _read_json(folder / INDEX_FILE)["weight_map"]
+        return [folder / name for name in sorted(set(places.values()))]
+    return [folder / WEIGHTS_FILE]
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"there is no {path.name} here", where=str(path.parent)) from None
+    except json.JSONDecodeError as error:
+        raise InputError(f"not valid JSON ({error})", where=str(path)) from None
+    return values
