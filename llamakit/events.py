@@ -63,7 +63,7 @@ class Events:
         return self._signal is not None
 
     def stop(self, signal: int) -> None:
-        """Called by signal handlers. A second signal, or one outside `graceful()`, stops at once."""
+        """Called by signal handlers. A second one, or one outside `graceful()`, stops at once."""
         if self._graceful and self._signal is None:
             self._signal = signal
             self.note("stopping: saving what can be resumed (once more to stop at once)")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,6 +11,8 @@ _BLOCK = 1 << 20
 
 def file_digest(path: Path) -> str:
     """sha256 of a file's bytes, as hex."""
+    import hashlib  # slow to load, and help texts import this module
+
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(_BLOCK):
@@ -26,5 +27,7 @@ def content_digest(files: Iterable[tuple[str, str]]) -> str:
 
 def json_digest(value: object) -> str:
     """sha256 of a value's canonical JSON: sorted keys, no spaces, no NaN."""
+    import hashlib
+
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -1,7 +1,7 @@
 """A version in the making: a locked folder that becomes the version by one rename.
 
     ROOT/.drafts/FINGERPRINT/version/   the payload and logs, renamed to ROOT/NAME/vN when whole
-    ROOT/.drafts/FINGERPRINT/work/      scratch that a rerun continues from: shard results, checkpoints
+    ROOT/.drafts/FINGERPRINT/work/      scratch a rerun continues from: shard results, checkpoints
     ROOT/.drafts/FINGERPRINT.lock       held by the process that works on it
 
 A crash leaves only the draft; the same run started again has the same fingerprint, finds it and

@@ -27,7 +27,7 @@ DOCUMENTS: Schema = {
     "language": pl.String(),
     "metadata": pl.String(),
 }
-"""`metadata` is a JSON object as text, `{}` when there is none; `url` and `language` may be null."""
+"""`metadata` is a JSON object as text, `{}` for none; `url` and `language` may be null."""
 
 REJECTED: Schema = {**DOCUMENTS, "reason": pl.String()}
 """What a stage dropped, and why."""

@@ -12,7 +12,7 @@ from llamakit.artifacts.kinds import Kind
 from llamakit.artifacts.record import RECORD_FILE, Record
 from llamakit.errors import InputError, UsageError, nearest
 
-K = TypeVar("K", bound=Kind, covariant=True)
+K_co = TypeVar("K_co", bound=Kind, covariant=True)
 
 DRAFTS = ".drafts"
 TAGS_FILE = "tags.json"
@@ -21,7 +21,7 @@ _VERSION_PATTERN = re.compile(r"v([1-9][0-9]*)")
 
 
 @dataclass(frozen=True)
-class Version(Generic[K]):
+class Version(Generic[K_co]):
     """One whole version of an artifact, on disk. `path` is its folder."""
 
     path: Path
@@ -99,7 +99,7 @@ class Store:
         """The version in `folder` (InputError when there is none)."""
         return Version(path=folder, record=Record.read(folder))
 
-    def resolve(self, reference: str | Path | Version[K]) -> Version[Kind]:
+    def resolve(self, reference: str | Path | Version[K_co]) -> Version[Kind]:
         """The version a reference names: `NAME`, `NAME:v3`, `NAME:TAG`, or a version's folder.
 
         Raises:

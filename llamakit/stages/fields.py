@@ -1,11 +1,11 @@
 """What a stage's fields are: inputs, identity, execution; read once from its annotations.
 
-    documents: Input[Documents]            one required artifact
-    extra: Input[Documents] | None = None  an optional one
-    parts: Inputs[Documents]               several
-    files: Files                           files on disk, or raw artifacts
-    similarity: Identity[float] = 0.8      shapes the result: part of the fingerprint
-    workers: Execution[int] = 2            does not
+documents: Input[Documents]            one required artifact
+extra: Input[Documents] | None = None  an optional one
+parts: Inputs[Documents]               several
+files: Files                           files on disk, or raw artifacts
+similarity: Identity[float] = 0.8      shapes the result: part of the fingerprint
+workers: Execution[int] = 2            does not
 """
 
 from __future__ import annotations
@@ -52,12 +52,12 @@ Execution = Annotated[T, Role("execution")]
 Files = Annotated[tuple[str, ...], Role("files")]
 
 if TYPE_CHECKING:
-    Input = Union[str, Version[K]]
-    Inputs = tuple[Union[str, Version[K]], ...]
+    Input = str | Version[K]
+    Inputs = tuple[str | Version[K], ...]
 else:
 
     class Input:
-        """`Input[Documents]`: a reference to one artifact of that kind (or of either of several)."""
+        """`Input[Documents]`: a reference to one artifact of that kind (or of several kinds)."""
 
         def __class_getitem__(cls, kinds):
             return Annotated[str, Role("input", _kind_names(kinds))]

@@ -1,6 +1,6 @@
 """Carry a stage out: resolve its inputs, fingerprint it, reuse or run, commit.
 
-    stage + store --prepare--> Prepared (inputs resolved, fingerprint) --produce--> Made
+stage + store --prepare--> Prepared (inputs resolved, fingerprint) --produce--> Made
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from llamakit import __version__
 from llamakit.artifacts.digest import content_digest, file_digest, json_digest
 from llamakit.artifacts.draft import Draft, SourceFile, commit, discard, drafting, open_draft
 from llamakit.artifacts.kinds import Kind, Raw
-from llamakit.artifacts.record import InputEntry, Record
+from llamakit.artifacts.record import RECORD_FILE, InputEntry, Record
 from llamakit.artifacts.store import Store, Version, check_name
 from llamakit.errors import InputError, LlamakitError
 from llamakit.events import SILENT, Events
@@ -64,9 +64,7 @@ def prepare(stage: Stage, store: Store) -> Prepared:
                 source = find_source(str(reference), store)
                 sources[str(reference)] = source
                 shown = source.artifact.reference if source.artifact else str(source.path)
-                # The name is part of the content: ids and sources are made from it.
-                digest = json_digest([source.name, source.digest])
-                entries.append(InputEntry(key, shown, digest))
+                entries.append(InputEntry(key, shown, source.digest))
                 continue
             version = store.resolve(reference)
             if version.kind not in item.role.kinds:
@@ -105,9 +103,7 @@ def produce(
     prepared = prepare(stage, store)
     if not force and (found := store.find(label, prepared.fingerprint)):
         return _reused(stage, found, events)
-    with drafting(
-        store, prepared.fingerprint, events, prepared.inputs, prepared.sources
-    ) as draft:
+    with drafting(store, prepared.fingerprint, events, prepared.inputs, prepared.sources) as draft:
         if not force and (found := store.find(label, prepared.fingerprint)):
             discard(draft)
             return _reused(stage, found, events)
@@ -152,29 +148,36 @@ def _run(prepared: Prepared, store: Store, name: str, draft: Draft[Kind]) -> Ver
 def find_source(reference: str, store: Store) -> SourceFile:
     """What one value of a `Files` field names: a path, a raw artifact, or `RAW/FILE` in one.
 
-    A path on disk wins; `./` before it leaves no doubt.
+    A path on disk wins. A plain file's name is part of its digest, since ids and sources are made
+    from it.
     """
     path = Path(reference)
-    if path.exists() and not (path / "artifact.json").exists():
-        return SourceFile(path, path.name, _path_digest(path))
-    head, _, inner = reference.partition("/")
-    if reference.startswith(("/", ".")) and not path.exists():
+    if path.exists():
+        home = next((p for p in (path, *path.parents) if (p / RECORD_FILE).is_file()), None)
+        if home is None:
+            return SourceFile(path, path.name, json_digest([path.name, _path_digest(path)]))
+        return _in_version(store.open(home), path.relative_to(home).as_posix(), reference)
+    if reference.startswith(("/", ".")):
         raise InputError("no such file or folder", where=reference)
+    head, _, inner = reference.partition("/")
     try:
-        whole = path.exists()
-        version = store.resolve(reference if whole else head)
+        version = store.resolve(head)
     except LlamakitError as error:
         raise InputError(
             f"{reference!r} is neither a file here nor a raw artifact",
             where=str(Path.cwd()),
             fix=error.fix,
         ) from None
+    return _in_version(version, inner or ".", reference)
+
+
+def _in_version(version: Version[Kind], inner: str, reference: str) -> SourceFile:
     if version.kind != Raw.name:
         raise InputError(
             f"{version.reference} is {version.kind}; files or a raw artifact are needed here",
             where=reference,
         )
-    if whole or not inner:
+    if inner == ".":
         return SourceFile(version.path, version.name, version.digest, version)
     entries = {entry.path: entry for entry in version.record.files}
     if inner not in entries:
@@ -183,7 +186,9 @@ def find_source(reference: str, store: Store) -> SourceFile:
             where=reference,
             fix=f"It holds {', '.join(sorted(entries))}.",
         )
-    return SourceFile(version.path / inner, Path(inner).name, entries[inner].sha256, version)
+    name = Path(inner).name
+    digest = json_digest([name, entries[inner].sha256])
+    return SourceFile(version.path / inner, name, digest, version)
 
 
 def _path_digest(path: Path) -> str:
@@ -253,7 +258,6 @@ def describe(prepared: Prepared) -> dict[str, Any]:
         "config": prepared.stage.config(),
         "execution": prepared.stage.execution(),
         "inputs": [
-            {"role": e.role, "reference": e.reference, "digest": e.digest}
-            for e in prepared.entries
+            {"role": e.role, "reference": e.reference, "digest": e.digest} for e in prepared.entries
         ],
     }

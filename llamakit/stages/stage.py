@@ -7,7 +7,7 @@ the Python API at once; constructing one validates it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from llamakit.artifacts.draft import Draft
@@ -32,7 +32,7 @@ class Stage:
     """Base of all stages. Subclasses add fields, the class variables below, and `run`."""
 
     makes: ClassVar[type[Kind] | tuple[type[Kind], ...]]
-    """The kind of artifact the stage writes (several when the config decides: see `output_kind`)."""
+    """The kind of artifact it writes; several when the config decides (see `output_kind`)."""
     revision: ClassVar[int]
     """Raised whenever the bytes the stage writes for the same config and inputs change."""
     panel: ClassVar[str]
@@ -122,8 +122,3 @@ class Stage:
     def unmet(self, version: Version[Kind]) -> list[str]:
         """Requirements the config puts on its result that the made or reused version misses."""
         return []
-
-
-def default_of(item: Field) -> Any:
-    """A field's default, None when it is required."""
-    return None if item.default is MISSING else item.default

@@ -46,9 +46,7 @@ def _references(command: str, item: Field, value: Any) -> Any:
     if isinstance(value, (str, Version)):
         value = (value,)
     if not isinstance(value, (list, tuple)):
-        raise UsageError(
-            f"{item.key} = {value!r}: a list of references is needed", where=command
-        )
+        raise UsageError(f"{item.key} = {value!r}: a list of references is needed", where=command)
     if item.required and not value:
         raise UsageError(f"{item.key}: at least one is needed", where=command)
     return tuple(_reference(command, item, one) for one in value)

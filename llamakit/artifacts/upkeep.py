@@ -1,0 +1,203 @@
+"""Upkeep of a store: verify, compare, trace, tag, and clean."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from llamakit.artifacts import lock
+from llamakit.artifacts.digest import file_digest
+from llamakit.artifacts.files import write_json
+from llamakit.artifacts.kinds import Kind
+from llamakit.artifacts.record import RECORD_FILE, payload_digest
+from llamakit.artifacts.store import DRAFTS, NAME_PATTERN, TAGS_FILE, Store, Version
+from llamakit.errors import LlamakitError, UsageError
+
+
+@dataclass(frozen=True)
+class Damage:
+    """One thing `verify` found wrong."""
+
+    path: str
+    problem: str
+
+
+def verify(version: Version[Kind]) -> list[Damage]:
+    """Re-digest every file of a version and hold it against the record; empty when all is well."""
+    found = []
+    known = {entry.path: entry for entry in version.record.files}
+    for path, entry in known.items():
+        file = version.path / path
+        if not file.is_file():
+            found.append(Damage(path, "missing"))
+        elif file.stat().st_size != entry.bytes:
+            found.append(Damage(path, f"{file.stat().st_size:,} bytes, recorded {entry.bytes:,}"))
+        elif file_digest(file) != entry.sha256:
+            found.append(Damage(path, "its bytes changed (sha256 differs)"))
+    for file in sorted(version.path.rglob("*")):
+        relative = file.relative_to(version.path).as_posix()
+        if file.is_file() and relative not in known and relative != RECORD_FILE:
+            found.append(Damage(relative, "not in the record"))
+    if payload_digest(version.record.files) != version.record.digest:
+        found.append(Damage(RECORD_FILE, "its content digest does not follow from its files"))
+    return found
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One key in which two versions differ; `section` is config, inputs, metrics, …"""
+
+    section: str
+    key: str
+    left: Any
+    right: Any
+
+
+def differences(left: Version[Kind], right: Version[Kind]) -> list[Difference]:
+    """What differs between two versions: stage, config, inputs, content, counts, metrics."""
+    a, b = left.record, right.record
+    found = [
+        Difference("stage", key, getattr(a, key), getattr(b, key))
+        for key in ("kind", "stage", "revision")
+        if getattr(a, key) != getattr(b, key)
+    ]
+    found += _mapping_differences("config", a.config, b.config)
+    found += _mapping_differences("inputs", _inputs_by_role(left), _inputs_by_role(right))
+    if a.digest != b.digest:
+        found.append(Difference("content", "digest", a.digest, b.digest))
+    found += _mapping_differences("counts", a.counts, b.counts)
+    found += _mapping_differences("metrics", a.metrics, b.metrics)
+    return found
+
+
+def _inputs_by_role(version: Version[Kind]) -> dict[str, str]:
+    roles: dict[str, list[str]] = {}
+    for entry in version.record.inputs:
+        roles.setdefault(entry.role, []).append(f"{entry.reference} ({entry.digest[:12]})")
+    return {role: ", ".join(values) for role, values in roles.items()}
+
+
+def _mapping_differences(
+    section: str, left: dict[str, Any], right: dict[str, Any]
+) -> list[Difference]:
+    keys = [*left, *(key for key in right if key not in left)]
+    return [
+        Difference(section, key, left.get(key), right.get(key))
+        for key in keys
+        if left.get(key) != right.get(key)
+    ]
+
+
+@dataclass(frozen=True)
+class Ancestor:
+    """A node of a lineage: a version, or a file or a lost version (then `version` is None)."""
+
+    role: str
+    reference: str
+    digest: str
+    version: Version[Kind] | None
+    inputs: list[Ancestor] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """The tree as plain values."""
+        record = self.version.record if self.version else None
+        return {
+            "role": self.role,
+            "reference": self.reference,
+            "digest": self.digest,
+            "stage": record.stage if record else None,
+            "kind": record.kind if record else "file",
+            "inputs": [node.to_json() for node in self.inputs],
+        }
+
+
+def lineage(store: Store, version: Version[Kind]) -> Ancestor:
+    """The tree of what a version was made from, back to raw files."""
+    return _ancestor(store, "", version.reference, version.digest, version)
+
+
+def _ancestor(
+    store: Store, role: str, reference: str, digest: str, version: Version[Kind] | None
+) -> Ancestor:
+    inputs = []
+    for entry in version.record.inputs if version else []:
+        parent = find_input(store, entry.reference)
+        inputs.append(_ancestor(store, entry.role, entry.reference, entry.digest, parent))
+    return Ancestor(role, reference, digest, version, inputs)
+
+
+def find_input(store: Store, reference: str) -> Version[Kind] | None:
+    """The version an input's recorded reference names; None for a file, or when it is gone."""
+    try:
+        return store.resolve(reference)
+    except LlamakitError:
+        return None
+
+
+def tag(store: Store, version: Version[Kind], label: str) -> None:
+    """Let `NAME:label` mean this version from now on."""
+    if not NAME_PATTERN.fullmatch(label) or (label[0] == "v" and label[1:].isdigit()):
+        raise UsageError(
+            f"{label!r} cannot be a tag",
+            fix="Use letters, digits, '.', '_' and '-'; v1, v2, … are versions.",
+        )
+    with lock.held(store.root / DRAFTS / f"{version.name}.name.lock"):
+        tags = {**store.tags(version.name), label: f"v{version.record.version}"}
+        write_json(store.root / version.name / TAGS_FILE, dict(sorted(tags.items())))
+
+
+@dataclass(frozen=True)
+class Garbage:
+    """One folder `gc` would remove, why, and its size in bytes."""
+
+    path: Path
+    reason: str
+    bytes: int
+
+
+def find_garbage(store: Store) -> list[Garbage]:
+    """Drafts nobody works on, and versions that no newest or tagged version descends from."""
+    found = []
+    drafts = store.root / DRAFTS
+    for folder in sorted(drafts.iterdir()) if drafts.is_dir() else []:
+        if folder.is_dir() and not lock.is_held(drafts / f"{folder.name}.lock"):
+            found.append(Garbage(folder, "a draft nobody works on", _size(folder)))
+    kept = {version.path.resolve() for version in _reachable(store)}
+    for name in store.names():
+        for version in store.versions(name):
+            if version.path.resolve() not in kept:
+                reason = "neither newest, tagged, nor an ancestor of such"
+                found.append(Garbage(version.path, reason, _size(version.path)))
+    return found
+
+
+def _reachable(store: Store) -> Iterator[Version[Kind]]:
+    pending: list[Version[Kind]] = []
+    for name in store.names():
+        versions = store.versions(name)
+        labels = set(store.tags(name).values())
+        pending.append(versions[-1])
+        pending += [v for v in versions if f"v{v.record.version}" in labels]
+    seen: set[Path] = set()
+    while pending:
+        version = pending.pop()
+        if version.path in seen:
+            continue
+        seen.add(version.path)
+        yield version
+        parents = (find_input(store, entry.reference) for entry in version.record.inputs)
+        pending += [parent for parent in parents if parent]
+
+
+def remove(garbage: Garbage) -> None:
+    """Remove one folder that `find_garbage` named; its record goes first, so that a version half
+    removed is no version."""
+    (garbage.path / RECORD_FILE).unlink(missing_ok=True)
+    shutil.rmtree(garbage.path)
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

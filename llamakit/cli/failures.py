@@ -1,0 +1,77 @@
+"""From an exception to one short paragraph and an exit code: the one table of it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from llamakit.errors import LlamakitError, Stopped
+from llamakit.events import Events
+
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def explain(error: BaseException) -> tuple[str, int]:
+    """The paragraph and the exit code for an exception that reached the front door."""
+    if isinstance(error, Stopped):
+        name = signal.Signals(error.signal).name
+        return f"stopped by {name}; the same command continues where it was", error.exit_code
+    if isinstance(error, KeyboardInterrupt):
+        return "stopped by SIGINT; the same command continues where it was", 130
+    if isinstance(error, LlamakitError):
+        return f"error: {error}", error.exit_code
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        where = f" ({error.filename})" if error.filename else ""
+        return (
+            f"error: the disk is full{where}. No version was written; free some space "
+            "(`llamakit gc` lists what can go) and run the same command to continue.",
+            1,
+        )
+    if isinstance(error, PermissionError):
+        return f"error: {error.filename}: permission denied. Check who owns it.", 3
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return (
+            "error: out of memory. Use a smaller micro-batch, fewer workers or a smaller model; "
+            "the same command continues where it was.",
+            1,
+        )
+    kind = type(error).__name__
+    return f"error: unexpected {kind}: {error}. LLAMAKIT_DEBUG=1 shows the traceback.", 1
+
+
+@contextmanager
+def exit_on_failure() -> Iterator[None]:
+    """End the process with the right code and paragraph whatever the block raises."""
+    try:
+        yield
+    except BrokenPipeError:
+        # The reader of our stdout has gone (`llamakit list | head`): nobody to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    except (Exception, Stopped, KeyboardInterrupt) as error:
+        if os.environ.get("LLAMAKIT_DEBUG"):
+            traceback.print_exc()
+        text, code = explain(error)
+        print(text, file=sys.stderr)
+        sys.exit(code)
+
+
+@contextmanager
+def stoppable(events: Events) -> Iterator[None]:
+    """Turn SIGINT and SIGTERM into `events.stop` while the block runs."""
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        events.stop(number)
+
+    before = {number: signal.signal(number, on_signal) for number in _STOP_SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

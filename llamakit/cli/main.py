@@ -1,0 +1,25 @@
+"""The entry point. Only the command that was asked for is built in full, so that help is quick."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from llamakit import __version__
+
+
+def main() -> None:
+    """Run the `llamakit` command; the process ends here."""
+    words = sys.argv[1:]
+    if words == ["--version"]:
+        # Answered before the command line library is imported.
+        print(f"llamakit {__version__}")
+        return
+    from llamakit.cli.failures import exit_on_failure
+
+    with exit_on_failure():
+        from llamakit.cli.app import build
+
+        completing = any(name.endswith("_COMPLETE") for name in os.environ)
+        chosen = None if completing else next((w for w in words if not w.startswith("-")), "")
+        build(chosen)()

@@ -1,0 +1,317 @@
+"""The commands of the store: list, show, lineage, diff, verify, tag, gc."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from llamakit.cli.help import PanelCommand
+from llamakit.cli.options import DEFAULT_STORE, JsonOption, QuietOption, StoreOption
+
+if TYPE_CHECKING:
+    from llamakit.artifacts.kinds import Kind
+    from llamakit.artifacts.store import Store, Version
+    from llamakit.artifacts.upkeep import Ancestor
+
+_PANEL = "Artifacts"
+Reference = Annotated[
+    str, typer.Argument(help="NAME, NAME:v3, NAME:TAG or a version's folder.", metavar="REF")
+]
+
+
+class LineageFormat(StrEnum):
+    """How `lineage` prints its tree."""
+
+    text = "text"
+    mermaid = "mermaid"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands to `app`."""
+    app.command("list", cls=PanelCommand, rich_help_panel=_PANEL)(list_)
+    for command in (show, lineage, diff, verify, tag, gc):
+        app.command(cls=PanelCommand, rich_help_panel=_PANEL)(command)
+
+
+def list_(
+    name: Annotated[str | None, typer.Argument(help="Every version of this artifact only.")] = None,
+    *,
+    store: StoreOption = DEFAULT_STORE,
+    json_: JsonOption = False,
+) -> None:
+    """List the artifacts of the store: the newest version of each, or all versions of one."""
+    place = _store(store)
+    if name is None:
+        versions = [v for v in (place.newest(each) for each in place.names()) if v]
+    else:
+        versions = place.versions(name) or [place.resolve(name)]
+    if json_:
+        print(json.dumps([_summary(place, version) for version in versions], indent=2))
+        return
+    rows = [
+        [
+            version.reference,
+            ", ".join(_tags_of(place, version)),
+            version.kind,
+            version.record.stage,
+            show_bytes(sum(entry.bytes for entry in version.record.files)),
+            version.record.headline,
+        ]
+        for version in versions
+    ]
+    print_table(["version", "tags", "kind", "stage", "size", "result"], rows)
+
+
+def show(
+    reference: Reference, *, store: StoreOption = DEFAULT_STORE, json_: JsonOption = False
+) -> None:
+    """Show a version's record: config, inputs, files, counts, metrics and provenance."""
+    version = _store(store).resolve(reference)
+    record = version.record
+    if json_:
+        print(json.dumps(record.to_json(), indent=2, ensure_ascii=False))
+        return
+    print(f"{version.reference}  {record.kind}  by {record.stage} (revision {record.revision})")
+    print(f"path         {version.path}")
+    print(f"digest       {record.digest}")
+    print(f"fingerprint  {record.fingerprint}")
+    print(
+        f"made in      {record.elapsed_seconds:.1f} s, peak memory "
+        f"{show_bytes(record.peak_memory_bytes)}"
+    )
+    sections: list[tuple[str, dict[str, Any]]] = [
+        ("config", record.config),
+        ("inputs", {f"{e.role}": f"{e.reference}  {e.digest[:12]}" for e in record.inputs}),
+        ("counts", {key: f"{value:,}" for key, value in record.counts.items()}),
+        ("metrics", dict(record.metrics)),
+        ("files", {entry.path: show_bytes(entry.bytes) for entry in record.files}),
+        ("provenance", dict(record.provenance)),
+    ]
+    for title, values in sections:
+        if values:
+            width = max(len(key) for key in values)
+            print(f"\n{title}")
+            for key, value in values.items():
+                print(f"  {key:<{width}}  {value}")
+
+
+def lineage(
+    reference: Reference,
+    *,
+    store: StoreOption = DEFAULT_STORE,
+    json_: JsonOption = False,
+    format_: Annotated[
+        LineageFormat, typer.Option("--format", help="Text, or a Mermaid graph.")
+    ] = LineageFormat.text,
+) -> None:
+    """Draw what a version was made from, back to raw files."""
+    from llamakit.artifacts import upkeep
+
+    place = _store(store)
+    root = upkeep.lineage(place, place.resolve(reference))
+    if json_:
+        print(json.dumps(root.to_json(), indent=2, ensure_ascii=False))
+    elif format_ is LineageFormat.mermaid:
+        print("\n".join(["graph LR", *sorted(_mermaid(root))]))
+    else:
+        print("\n".join(_tree(root)))
+
+
+def diff(
+    left: Reference,
+    right: Reference,
+    *,
+    store: StoreOption = DEFAULT_STORE,
+    json_: JsonOption = False,
+) -> None:
+    """Say in which config keys, inputs, content, counts and metrics two versions differ."""
+    from llamakit.artifacts import upkeep
+
+    place = _store(store)
+    a, b = place.resolve(left), place.resolve(right)
+    found = upkeep.differences(a, b)
+    if json_:
+        values = [
+            {"section": d.section, "key": d.key, "left": d.left, "right": d.right} for d in found
+        ]
+        print(json.dumps(values, indent=2, ensure_ascii=False))
+    elif found:
+        rows = [[d.section, d.key, _short(d.left), _short(d.right)] for d in found]
+        print_table(["", "key", a.reference, b.reference], rows)
+    else:
+        print(f"{a.reference} and {b.reference} do not differ")
+
+
+def verify(
+    references: Annotated[
+        list[str] | None,
+        typer.Argument(help="Versions to check; none means every one.", metavar="[REF]..."),
+    ] = None,
+    *,
+    store: StoreOption = DEFAULT_STORE,
+    json_: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Digest every file again and hold it against the record; exit 4 if anything differs."""
+    from llamakit.artifacts import upkeep
+    from llamakit.cli.console import ConsoleEvents
+    from llamakit.cli.failures import stoppable
+    from llamakit.errors import GateError
+
+    place = _store(store)
+    if references:
+        versions = [place.resolve(reference) for reference in references]
+    else:
+        versions = [version for name in place.names() for version in place.versions(name)]
+    damaged: dict[str, list[dict[str, str]]] = {}
+    with (
+        ConsoleEvents(quiet=quiet) as events,
+        stoppable(events),
+        events.task("verify", total=len(versions), unit="versions") as task,
+    ):
+        for version in versions:
+            found = upkeep.verify(version)
+            damaged[version.reference] = [{"path": d.path, "problem": d.problem} for d in found]
+            task.advance()
+    if json_:
+        print(json.dumps(damaged, indent=2))
+    else:
+        for reference, problems in damaged.items():
+            print(f"{reference}  {'damaged' if problems else 'whole'}")
+            for problem in problems:
+                print(f"  {problem['path']}: {problem['problem']}")
+    broken = [reference for reference, problems in damaged.items() if problems]
+    if broken:
+        raise GateError(
+            f"{len(broken)} of {len(damaged)} versions are damaged: {', '.join(broken)}",
+            fix="Make them again with --force, or restore the files.",
+        )
+
+
+def tag(
+    reference: Reference,
+    label: Annotated[str, typer.Argument(help="The tag: NAME:LABEL then means this version.")],
+    *,
+    store: StoreOption = DEFAULT_STORE,
+) -> None:
+    """Name a version, so that NAME:LABEL means it."""
+    from llamakit.artifacts import upkeep
+
+    place = _store(store)
+    version = place.resolve(reference)
+    upkeep.tag(place, version, label)
+    print(f"{version.name}:{label}")
+
+
+def gc(
+    *,
+    store: StoreOption = DEFAULT_STORE,
+    delete: Annotated[
+        bool, typer.Option("--delete", help="Remove what is listed; without it nothing is.")
+    ] = False,
+    json_: JsonOption = False,
+) -> None:
+    """List, and with --delete remove, drafts nobody works on and unreachable versions."""
+    from llamakit.artifacts import upkeep
+
+    found = upkeep.find_garbage(_store(store))
+    if delete:
+        for garbage in found:
+            upkeep.remove(garbage)
+    if json_:
+        values = [{"path": str(g.path), "reason": g.reason, "bytes": g.bytes} for g in found]
+        print(json.dumps({"deleted": delete, "garbage": values}, indent=2))
+        return
+    for garbage in found:
+        print(f"{garbage.path}  {show_bytes(garbage.bytes)}  {garbage.reason}")
+    total = show_bytes(sum(garbage.bytes for garbage in found))
+    verb = "removed" if delete else "to remove with --delete"
+    print(f"{len(found)} folders, {total} {verb}")
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table on stdout: drawn on a terminal, tab-separated in a pipe."""
+    import sys
+
+    if not sys.stdout.isatty():
+        print("\t".join(columns))
+        for row in rows:
+            print("\t".join(cell.replace("\t", " ") for cell in row))
+        return
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    from llamakit.cli.console import make_console
+
+    table = Table(*columns, box=box.SIMPLE_HEAD)
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    make_console(stderr=False).print(table)
+
+
+def show_bytes(size: int) -> str:
+    """A size as people read it: 1.5 MB."""
+    amount = float(size)
+    for unit in ("B", "kB", "MB", "GB"):
+        if amount < 1000:
+            return f"{amount:.3g} {unit}"
+        amount /= 1000
+    return f"{amount:.3g} TB"
+
+
+def _store(root: Any) -> Store:
+    from llamakit.artifacts.store import Store
+
+    return Store(root)
+
+
+def _summary(place: Store, version: Version[Kind]) -> dict[str, Any]:
+    record = version.record
+    return {
+        "reference": version.reference,
+        "path": str(version.path),
+        "tags": _tags_of(place, version),
+        "kind": record.kind,
+        "stage": record.stage,
+        "bytes": sum(entry.bytes for entry in record.files),
+        "digest": record.digest,
+        "headline": record.headline,
+    }
+
+
+def _tags_of(place: Store, version: Version[Kind]) -> list[str]:
+    label = f"v{version.record.version}"
+    return [tag for tag, target in place.tags(version.name).items() if target == label]
+
+
+def _tree(node: Ancestor, indent: str = "", last: bool = True, top: bool = True) -> list[str]:
+    made = f"  {node.version.record.stage}" if node.version else "  (file, or gone)"
+    branch = "" if top else ("└─ " if last else "├─ ")
+    role = f"{node.role}: " if node.role else ""
+    lines = [f"{indent}{branch}{role}{node.reference}  {node.digest[:12]}{made}"]
+    below = indent if top else indent + ("   " if last else "│  ")
+    for index, child in enumerate(node.inputs):
+        lines += _tree(child, below, index == len(node.inputs) - 1, top=False)
+    return lines
+
+
+def _mermaid(node: Ancestor) -> set[str]:
+    lines = {f'  {_mermaid_id(node)}["{node.reference}"]'}
+    for child in node.inputs:
+        lines.add(f"  {_mermaid_id(child)} -->|{child.role}| {_mermaid_id(node)}")
+        lines |= _mermaid(child)
+    return lines
+
+
+def _mermaid_id(node: Ancestor) -> str:
+    return "n" + node.digest[:12]
+
+
+def _short(value: Any, width: int = 60) -> str:
+    text = str(value)
+    return text if len(text) <= width else text[: width - 1] + "…"

@@ -1,0 +1,151 @@
+"""The commands that speak with a model: generate and chat."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from llamakit.cli.help import PanelCommand
+from llamakit.cli.options import DEFAULT_STORE, JsonOption, StoreOption
+
+if TYPE_CHECKING:
+    from llamakit.model.generation import Sampling
+    from llamakit.model.transformer import Transformer
+    from llamakit.text.vocabulary import Vocabulary
+
+_PANEL = "Evaluation"
+ModelArgument = Annotated[
+    str, typer.Argument(help="A model artifact (NAME, NAME:v3, a folder).", metavar="MODEL")
+]
+MaxTokens = Annotated[int, typer.Option(min=1, help="Tokens to generate at most.")]
+Temperature = Annotated[float, typer.Option(min=0, help="0 takes the likeliest token each time.")]
+TopP = Annotated[float, typer.Option(min=0, max=1, help="Nucleus: the smallest mass to keep.")]
+TopK = Annotated[int, typer.Option(min=0, help="Keep the k likeliest tokens; 0 keeps all.")]
+Seed = Annotated[int, typer.Option(help="Same seed, same text.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands to `app`."""
+    for command in (generate, chat):
+        app.command(cls=PanelCommand, rich_help_panel=_PANEL)(command)
+
+
+def generate(
+    model: ModelArgument,
+    prompts: Annotated[
+        list[str] | None,
+        typer.Argument(help="Texts to continue; none reads one a line from stdin."),
+    ] = None,
+    *,
+    chat_: Annotated[
+        bool, typer.Option("--chat", help="Each prompt is a user's message, in chat format.")
+    ] = False,
+    max_tokens: MaxTokens = 128,
+    temperature: Temperature = 0.6,
+    top_p: TopP = 0.9,
+    top_k: TopK = 0,
+    samples: Annotated[int, typer.Option(min=1, help="Continuations of each prompt.")] = 1,
+    seed: Seed = 0,
+    store: StoreOption = DEFAULT_STORE,
+    json_: JsonOption = False,
+) -> None:
+    """Continue texts with any model artifact; one continuation a line with --json."""
+    from llamakit.cli.console import ConsoleEvents
+    from llamakit.cli.failures import stoppable
+
+    texts = list(prompts or (line.rstrip("\n") for line in sys.stdin))
+    with ConsoleEvents() as events, stoppable(events):
+        transformer, vocabulary = _load(model, store)
+        from llamakit.model.generation import generate as generate_ids
+
+        sampling = _sampling(max_tokens, temperature, top_p, top_k)
+        repeated = [text for text in texts for _ in range(samples)]
+        seeds = [seed * 1_000_003 + index for index in range(len(repeated))]
+        encoded = [_prompt_ids(vocabulary, text, chat_=chat_) for text in repeated]
+        results = generate_ids(transformer, vocabulary, encoded, sampling, seeds, events=events)
+    for text, result in zip(repeated, results, strict=True):
+        if json_:
+            row = {"prompt": text, "text": result.text, "finished": result.finished}
+            print(json.dumps(row, ensure_ascii=False))
+        else:
+            print(result.text if chat_ else text + result.text)
+
+
+def chat(
+    model: ModelArgument,
+    *,
+    system: Annotated[str | None, typer.Option(help="System message, before the dialogue.")] = None,
+    max_tokens: MaxTokens = 256,
+    temperature: Temperature = 0.6,
+    top_p: TopP = 0.9,
+    top_k: TopK = 0,
+    seed: Seed = 0,
+    store: StoreOption = DEFAULT_STORE,
+) -> None:
+    """Talk with a chat model. Ends with Ctrl-D; /reset starts anew."""
+    from llamakit.errors import LlamakitError
+    from llamakit.model.generation import generate as generate_ids
+    from llamakit.text.dialogue import render_prompt
+
+    transformer, vocabulary = _load(model, store)
+    sampling = _sampling(max_tokens, temperature, top_p, top_k)
+    opening = [{"role": "system", "content": system}] if system else []
+    messages = list(opening)
+    turn = 0
+    while (line := _ask()) is not None:
+        if line == "/reset":
+            messages = list(opening)
+            continue
+        asked = [*messages, {"role": "user", "content": line}]
+        try:
+            ids = render_prompt(asked, vocabulary)
+        except LlamakitError as error:
+            print(f"error: {error}", file=sys.stderr)
+            continue
+        if len(ids) >= transformer.config.max_seq_len:
+            print("error: the dialogue fills the context; /reset starts anew", file=sys.stderr)
+            continue
+        (answer,) = generate_ids(transformer, vocabulary, [ids], sampling, [seed + turn])
+        print(answer.text, flush=True)
+        messages = [*asked, {"role": "assistant", "content": answer.text}]
+        turn += 1
+
+
+def _ask() -> str | None:
+    """The next user message; None at the end of the input. Only a terminal is shown a prompt."""
+    if sys.stdin.isatty():
+        print("> ", end="", file=sys.stderr, flush=True)
+    while line := sys.stdin.readline():
+        if line.strip():
+            return line.strip()
+    return None
+
+
+def _load(model: str, store: Path) -> tuple[Transformer, Vocabulary]:
+    from llamakit.artifacts.kinds import Model
+    from llamakit.artifacts.store import Store
+    from llamakit.errors import InputError
+    from llamakit.model.weights import load_model, load_vocabulary
+
+    version = Store(store).resolve(model)
+    if version.kind != Model.name:
+        raise InputError(f"{version.reference} is {version.kind}, a model is needed")
+    return load_model(version.path), load_vocabulary(version.path)
+
+
+def _sampling(max_tokens: int, temperature: float, top_p: float, top_k: int) -> Sampling:
+    from llamakit.model.generation import Sampling
+
+    return Sampling(max_new_tokens=max_tokens, temperature=temperature, top_p=top_p, top_k=top_k)
+
+
+def _prompt_ids(vocabulary: Vocabulary, text: str, *, chat_: bool) -> list[int]:
+    from llamakit.text.dialogue import render_prompt
+
+    if chat_:
+        return render_prompt([{"role": "user", "content": text}], vocabulary)
+    return vocabulary.encode(text, bos=True)
