@@ -1,0 +1,76 @@
+"""The `world` stage: the embedded data, made from a seed."""
+
+import json
+from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
+from typing import Annotated, ClassVar
+
+from annotated_types import Ge, Interval
+
+from llamakit.artifacts.draft import Draft
+from llamakit.artifacts.kinds import Raw
+from llamakit.stages.fields import Identity
+from llamakit.stages.stage import Outcome, Stage
+
+Count = Annotated[int, Ge(1)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class World(Stage):
+    """Make the embedded data: documents, dialogues, preferences, prompts and exams of a small world.
+
+    Everything is drawn from the seed: an encyclopedia of made-up entities, forum and news pages
+    that repeat and contradict it, stories, sums, spam, other languages, synthetic personal data and
+    planted copies. What is true of each page is written to `truth/`, which no stage reads. Small
+    models learn this world in minutes, so that every step of the recipe can be measured."""
+
+    docs: Identity[Count] = 4000
+    """Number of documents; every other size is a share of it unless given."""
+    seed: Identity[Annotated[int, Ge(0)]] = 0
+    """Seed of the world; the same seed and sizes give the same bytes."""
+    entities: Identity[Annotated[int, Interval(ge=30, le=240)] | None] = None
+    """People, towns, rivers, animals, instruments and plants (default: grows with the root of docs)."""
+    dialogues: Identity[Count | None] = None
+    """Demonstrations for supervised fine-tuning (default: as many as docs)."""
+    preferences: Identity[Count | None] = None
+    """Graded pairs to train reward models on (default: 0.75 of docs)."""
+    preferences_heldout: Identity[Count | None] = None
+    """Graded pairs about other facts and deeds (default: 0.1 of docs)."""
+    prompts: Identity[Count | None] = None
+    """Prompts for rejection sampling, PPO and ghost attention (default: 0.25 of docs)."""
+    prompts_heldout: Identity[Count | None] = None
+    """Prompts about other facts and deeds (default: 0.05 of docs)."""
+    exam: Identity[Count | None] = None
+    """Multiple-choice questions about facts that only documents tell (default: 0.05 of docs)."""
+    sums: Identity[Count | None] = None
+    """Exam sums that no document works out (default: 0.02 of docs, at most 137)."""
+    adherence: Identity[Count | None] = None
+    """Instructions with twenty user turns each (default: 0.01 of docs)."""
+    heldout: Identity[Count | None] = None
+    """Documents to measure perplexity on (default: 0.05 of docs)."""
+    makes: ClassVar = Raw
+    revision: ClassVar = 1
+    panel: ClassVar = "Corpus"
+
+    def run(self, draft: Draft[Raw]) -> Outcome:
+        """Write each file of the world as JSON lines."""
+        from llamakit.world.generate import FILES, Sizes, generate_world
+
+        config = self.config()
+        seed = config.pop("seed")
+        counts = dict.fromkeys(FILES, 0)
+        with draft.events.task("world", total=len(FILES), unit="files") as task:
+            for name, lines in groupby(generate_world(Sizes(**config), seed), key=itemgetter(0)):
+                with draft.writing(name) as path, path.open("w", encoding="utf-8") as stream:
+                    for _, record in lines:
+                        stream.write(json.dumps(record, ensure_ascii=False) + "\n")
+                        counts[name] += 1
+                task.advance()
+            for name in FILES:
+                if counts[name] == 0:
+                    # A small world may lie nowhere; an empty file says so, a missing one does not.
+                    with draft.writing(name) as path:
+                        path.touch()
+        documents, dialogues = counts["documents.jsonl"], counts["dialogues.jsonl"]
+        return Outcome(counts, headline=f"{documents:,} documents, {dialogues:,} dialogues")

@@ -1,0 +1,130 @@
+"""Instructions that hold for a whole conversation, each with a check that decides by the text."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from llamakit.world.truth import Record
+
+_ENDINGS = ("ahoy", "hurrah", "bravo", "cheers", "indeed", "hooray", "splendid", "amazing")
+_OPENINGS = ("listen", "behold", "aha", "well", "look", "right", "gladly", "hey")
+_VOICES = (
+    ("cat", "meow"), ("owl", "hoot"), ("dog", "woof"), ("robot", "beep"),
+    ("sheep", "baa"), ("bee", "buzz"), ("frog", "croak"), ("duck", "quack"),
+)  # fmt: skip
+_FIGURES = (
+    "Captain Bo", "King Otto", "Queen Ella", "Doctor Wim",
+    "Uncle Ben", "Aunt Polly", "Captain Rob", "Queen Anne",
+)  # fmt: skip
+_HOBBIES = ("rowing", "chess", "singing", "dancing", "fishing", "knitting", "skating", "climbing")
+_HELDOUT = 2
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """An instruction for every reply."""
+
+    family: str
+    """`ending`, `opening`, `language`, `figure` or `hobby`."""
+    instruction: str
+    short: str
+    """The same in the shortened form of the paper: "Figure: Captain Bo"."""
+    mark: str
+    """What an obeying reply adds."""
+    check: dict[str, object]
+    """Whether a reply obeys, for `llamakit.text.checks.holds`."""
+    heldout: bool = False
+    """Whether dialogues never show it."""
+
+    def obeyed(self, answer: str) -> str:
+        """The answer in a form that obeys."""
+        return f"{self.mark} {answer}" if self.family == "opening" else f"{answer} {self.mark}"
+
+
+def constraints() -> list[Constraint]:
+    """Every instruction of the world, family by family; the last two of each are held out."""
+    families = (
+        [_ending(word) for word in _ENDINGS],
+        [_opening(word) for word in _OPENINGS],
+        [_voice(speaker, word) for speaker, word in _VOICES],
+        [_figure(name) for name in _FIGURES],
+        [_hobby(name) for name in _HOBBIES],
+    )
+    return [
+        Constraint(*shape, heldout=i >= len(family) - _HELDOUT)
+        for family in families
+        for i, shape in enumerate(family)
+    ]
+
+
+_Shape = tuple[str, str, str, str, dict[str, object]]
+
+
+def _ending(word: str) -> _Shape:
+    check: dict[str, object] = {"kind": "ends_with", "value": [word, f"{word}.", f"{word}!"]}
+    instruction = f"You must end every reply with the word {word}."
+    return "ending", instruction, f"Ending: {word}", f"{word.capitalize()}!", check
+
+
+def _opening(word: str) -> _Shape:
+    check: dict[str, object] = {"kind": "starts_with", "value": word}
+    instruction = f"You must begin every reply with the word {word}."
+    return "opening", instruction, f"Opening: {word}", f"{word.capitalize()}!", check
+
+
+def _voice(speaker: str, word: str) -> _Shape:
+    check: dict[str, object] = {"kind": "language_marker", "value": word}
+    instruction = f"You must speak like a {speaker} and say {word} in every reply."
+    if speaker[0] in "aeiou":
+        instruction = instruction.replace("like a ", "like an ")
+    return "language", instruction, f"Language: {speaker}, {word}", f"{word.capitalize()}!", check
+
+
+def _figure(name: str) -> _Shape:
+    check: dict[str, object] = {"kind": "contains", "value": name}
+    instruction = f"You must act as {name} and sign every reply."
+    return "figure", instruction, f"Figure: {name}", f"Yours, {name}.", check
+
+
+def _hobby(name: str) -> _Shape:
+    check: dict[str, object] = {"kind": "contains", "value": f"I enjoy {name}"}
+    instruction = f"You enjoy {name} and must say so in every reply."
+    return "hobby", instruction, f"Hobby: {name}", f"I enjoy {name}.", check
+
+
+def constraint_records() -> Iterator[Record]:
+    """Yield the records of constraints.jsonl."""
+    for i, item in enumerate(constraints()):
+        yield {
+            "id": f"constraint-{i:03d}",
+            "instruction": item.instruction,
+            "short": item.short,
+            "check": item.check,
+            "family": item.family,
+            "split": "heldout" if item.heldout else "training",
+        }
+
+
+def adherence_records(questions: list[str], count: int, seed: int) -> Iterator[Record]:
+    """Yield the records of adherence.jsonl: an instruction, its check, and twenty user turns.
+
+    Args:
+        questions: at least twenty different questions to draw the turns from.
+        count: how many records; three of five have an instruction that dialogues show.
+        seed: the world's.
+    """
+    rng = random.Random(f"{seed}/adherence")
+    pools = [[item for item in constraints() if item.heldout is kept] for kept in (False, True)]
+    for i in range(count):
+        heldout = i % 5 >= 3
+        item = rng.choice(pools[heldout])
+        yield {
+            "id": f"adherence-{i:04d}",
+            "instruction": item.instruction,
+            "check": item.check,
+            "turns": rng.sample(questions, 20),
+            "family": item.family,
+            "split": "heldout" if heldout else "training",
+        }

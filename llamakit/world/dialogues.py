@@ -1,0 +1,107 @@
+"""Demonstrations for supervised fine-tuning: short, right, polite, and safe."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+from llamakit.text.instruction import attach
+from llamakit.world.answers import Writer
+from llamakit.world.constraints import constraints
+from llamakit.world.entities import Fact, World
+from llamakit.world.hazards import Hazard
+from llamakit.world.intents import Message, Request, assistant, user
+from llamakit.world.phrases import SAFETY_ADJECTIVES, safety_preprompt
+from llamakit.world.requests import Requests
+from llamakit.world.truth import Record
+
+SHARES = {
+    "facts": 0.34,
+    "sums": 0.08,
+    "topics": 0.10,
+    "borderline": 0.04,
+    "refusal": 0.10,
+    "chat": 0.16,
+    "instruction": 0.18,
+}
+"""Each source's part of the dialogues."""
+
+
+def dialogue_records(world: World, requests: Requests, count: int, seed: int) -> Iterator[Record]:
+    """Yield the records of dialogues.jsonl."""
+    rng = random.Random(f"{seed}/dialogues")
+    author = _Author(world, requests, rng)
+    for i in range(count):
+        source = rng.choices(list(SHARES), list(SHARES.values()))[0]
+        yield {
+            "id": f"dialogue-{i:06d}",
+            "messages": author.messages(source),
+            "source": source,
+            "safety": source == "refusal",
+        }
+
+
+class _Author:
+    def __init__(self, world: World, requests: Requests, rng: random.Random) -> None:
+        self._world = world
+        self._requests = requests
+        self._rng = rng
+        self._writer = Writer(world, rng)
+        self._constraints = [item for item in constraints() if not item.heldout]
+
+    def messages(self, source: str) -> list[Message]:
+        rng = self._rng
+        if source == "instruction":
+            return self._instructed()
+        if source == "chat":
+            return self._answered(conversation(self._world, self._requests, rng, rng.randint(2, 5)))
+        if source == "refusal":
+            return self._refusal()
+        draw = {
+            "facts": self._requests.fact,
+            "sums": self._requests.sum,
+            "topics": self._requests.topic,
+            "borderline": self._requests.borderline,
+        }[source]
+        return self._answered([draw(rng)])
+
+    def _answered(self, turns: list[Request]) -> list[Message]:
+        messages = []
+        for turn in turns:
+            messages += [user(turn.text), assistant(self._writer.good(turn.intent))]
+        return messages
+
+    def _refusal(self) -> list[Message]:
+        """A refusal; where a preprompt asks for safety, one that gives the risk and a way out."""
+        request = self._requests.hazard(self._rng)
+        assert isinstance(request.intent, Hazard)
+        preprompt = self._rng.random() < 0.25
+        full = preprompt or self._rng.random() < 0.3
+        answer = self._writer.refusal(request.intent, full=full)
+        messages = [user(request.text), assistant(answer)]
+        if preprompt:
+            system = safety_preprompt(self._rng.choice(SAFETY_ADJECTIVES))
+            messages.insert(0, {"role": "system", "content": system})
+        return messages
+
+    def _instructed(self) -> list[Message]:
+        """A chat whose every user turn carries an instruction, and whose every answer obeys it."""
+        constraint = self._rng.choice(self._constraints)
+        wording = self._rng.choice((constraint.instruction, constraint.short))
+        turns = conversation(self._world, self._requests, self._rng, self._rng.randint(1, 4))
+        messages = []
+        for turn in turns:
+            answer = self._writer.good(turn.intent, detail=0.15, closer=0.1)
+            messages += [user(attach(wording, turn.text)), assistant(constraint.obeyed(answer))]
+        return messages
+
+
+def conversation(world: World, requests: Requests, rng: random.Random, turns: int) -> list[Request]:
+    """The user's side of a harmless chat; some turns ask on about the entity of the turn before."""
+    asked: list[Request] = []
+    while len(asked) < turns:
+        request = None
+        if asked and isinstance(asked[-1].intent, Fact) and rng.random() < 0.4:
+            request = requests.follow_up(asked[-1].intent, world, rng)
+        asked.append(request or requests.harmless(rng))
+    return asked

@@ -1,0 +1,62 @@
+"""Exam questions with known answers; no dialogue, preference or prompt asks for any of them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+from llamakit.world.entities import Fact, World
+from llamakit.world.sums import Sums
+from llamakit.world.truth import Record
+
+CHOICES = 4
+
+
+def exam_records(world: World, count: int, seed: int) -> Iterator[Record]:
+    """Yield the records of exam.jsonl: at most `count` questions, every fact once before any twice.
+
+    `wording` is `seen` when dialogues ask other facts in these words, `unseen` otherwise.
+    """
+    rng = random.Random(f"{seed}/exam")
+    rounds: list[list[tuple[str, Fact, str]]] = []
+    for fact in world.exam:
+        asked = [(text, fact, "seen") for text in fact.questions()]
+        asked.append((fact.unseen_question(), fact, "unseen"))
+        rounds.append(rng.sample(asked, len(asked)))
+    order = [item for turn in zip(*rounds, strict=True) for item in turn]
+    for i, (question, fact, wording) in enumerate(order[:count]):
+        yield {"id": f"exam-{i:05d}", **_asked(question, fact, rng), "wording": wording}
+
+
+def shot_records(world: World, count: int, seed: int) -> Iterator[Record]:
+    """Yield the records of exam_shots.jsonl: solved examples about facts that dialogues ask for."""
+    rng = random.Random(f"{seed}/shots")
+    for i, fact in enumerate(rng.sample(world.training, min(count, len(world.training)))):
+        question = rng.choice(fact.questions())
+        yield {"id": f"shot-{i:05d}", **_asked(question, fact, rng), "wording": "seen"}
+
+
+def sum_records(sums: Sums, count: int, seed: int) -> Iterator[Record]:
+    """Yield the records of sums.jsonl: at most `count` sums that no document works out."""
+    rng = random.Random(f"{seed}/exam sums")
+    for i, item in enumerate(sums.exam[:count]):
+        yield {
+            "id": f"sum-{i:05d}",
+            "question": rng.choice(item.questions()),
+            "answer": str(item.result),
+        }
+
+
+def _asked(question: str, fact: Fact, rng: random.Random) -> Record:
+    wrong = [value for value in fact.choices if value != fact.value]
+    choices = [fact.value, *rng.sample(wrong, CHOICES - 1)]
+    rng.shuffle(choices)
+    return {
+        "question": question,
+        "choices": choices,
+        "gold": choices.index(fact.value),
+        "answer": fact.value,
+        "subject": fact.entity.kind.name,
+        "entity": fact.entity.name,
+        "attribute": fact.attribute.name,
+    }

@@ -1,0 +1,153 @@
+"""The whole world from a seed: every raw file's records, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from llamakit.world.constraints import adherence_records, constraint_records
+from llamakit.world.dialogues import dialogue_records
+from llamakit.world.documents import build_documents, document_records, heldout_pages
+from llamakit.world.entities import World, build_world, entities_for, fact_records
+from llamakit.world.exam import exam_records, shot_records, sum_records
+from llamakit.world.hazards import Hazard
+from llamakit.world.oracle import FACTS_FILE, Oracle
+from llamakit.world.preferences import preference_records
+from llamakit.world.prompts import prompt_records
+from llamakit.world.requests import Requests, harmful_requests, splits
+from llamakit.world.sums import build_sums
+from llamakit.world.truth import Record, truth_records
+
+FILES = (
+    "documents.jsonl",
+    "heldout.jsonl",
+    "dialogues.jsonl",
+    "preferences.jsonl",
+    "preferences_heldout.jsonl",
+    "prompts.jsonl",
+    "prompts_heldout.jsonl",
+    "exam.jsonl",
+    "exam_shots.jsonl",
+    "sums.jsonl",
+    "constraints.jsonl",
+    "adherence.jsonl",
+    "truth/facts.jsonl",
+    "truth/unsafe_prompts.jsonl",
+    "truth/documents.jsonl",
+    "truth/duplicates.jsonl",
+    "truth/pii.jsonl",
+    "truth/decoys.jsonl",
+    "truth/false_facts.jsonl",
+    "truth/sites.jsonl",
+)
+"""Every raw file, in the order in which `generate_world` yields their records."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sizes:
+    """How many records each file has; None takes the default, a share of `docs`."""
+
+    docs: int
+    entities: int | None = None
+    dialogues: int | None = None
+    preferences: int | None = None
+    preferences_heldout: int | None = None
+    prompts: int | None = None
+    prompts_heldout: int | None = None
+    exam: int | None = None
+    sums: int | None = None
+    adherence: int | None = None
+    heldout: int | None = None
+
+    def of(self, name: str) -> int:
+        """The size of a file, given or by its share (at least a usable few)."""
+        given = getattr(self, name)
+        if given is not None:
+            return int(given)
+        if name == "entities":
+            return entities_for(self.docs)
+        share, least = _SHARES[name]
+        return max(least, round(share * self.docs))
+
+
+_SHARES = {
+    "dialogues": (1.0, 40),
+    "preferences": (0.75, 40),
+    "preferences_heldout": (0.1, 20),
+    "prompts": (0.25, 20),
+    "prompts_heldout": (0.05, 20),
+    "exam": (0.05, 40),
+    "sums": (0.02, 20),
+    "adherence": (0.01, 10),
+    "heldout": (0.05, 20),
+}
+_SHOTS = 24
+
+
+def generate_world(sizes: Sizes, seed: int) -> Iterator[tuple[str, Record]]:
+    """Yield (file, record) for every line of every raw file; all lines of a file stand together.
+
+    The same sizes and seed give the same records. Each file draws from a stream of its own, so
+    another size of one file leaves the others as they are.
+
+    Raises:
+        UsageError: a number of entities that no world can have.
+    """
+    world = build_world(sizes.of("entities"), seed)
+    sums = build_sums(seed)
+    shown, asked, kept = splits(world, sums, seed)
+    oracle = Oracle(world)
+    documents = build_documents(world, sums, sizes.docs, seed)
+    heldout = heldout_pages(world, sums, sizes.of("heldout"), seed)
+    named = [(f"heldout-{i:07d}", page) for i, page in enumerate(heldout)]
+
+    def preferences(split: str, requests: Requests) -> Iterator[Record]:
+        return preference_records(
+            world, requests, oracle, sizes.of(split), seed=seed, split=split.replace("_", "-")
+        )
+
+    def prompts(split: str, requests: Requests) -> Iterator[Record]:
+        return prompt_records(
+            world, requests, sizes.of(split), seed=seed, split=split.replace("_", "-")
+        )
+
+    questions = _questions(world)
+    files: dict[str, Iterator[Record]] = {
+        "documents.jsonl": document_records(documents.pages),
+        "heldout.jsonl": document_records(named),
+        "dialogues.jsonl": dialogue_records(world, shown, sizes.of("dialogues"), seed),
+        "preferences.jsonl": preferences("preferences", asked),
+        "preferences_heldout.jsonl": preferences("preferences_heldout", kept),
+        "prompts.jsonl": prompts("prompts", asked),
+        "prompts_heldout.jsonl": prompts("prompts_heldout", kept),
+        "exam.jsonl": exam_records(world, sizes.of("exam"), seed),
+        "exam_shots.jsonl": shot_records(world, _SHOTS, seed),
+        "sums.jsonl": sum_records(sums, sizes.of("sums"), seed),
+        "constraints.jsonl": constraint_records(),
+        "adherence.jsonl": adherence_records(questions, sizes.of("adherence"), seed),
+        FACTS_FILE: fact_records(world),
+        "truth/unsafe_prompts.jsonl": _unsafe(shown, asked, kept),
+    }
+    for file, records in files.items():
+        yield from ((file, record) for record in records)
+    yield from truth_records(documents.pages, documents.copies, documents.heavy_sites)
+
+
+def _questions(world: World) -> list[str]:
+    """Questions for long conversations, about facts that dialogues ask for as well."""
+    return [question for fact in world.training for question in fact.questions()]
+
+
+def _unsafe(shown: Requests, asked: Requests, kept: Requests) -> Iterator[Record]:
+    """Yield every prompt that must be refused, and where dialogues or prompts may show it."""
+    demonstrated = {request.text for request in harmful_requests(shown)}
+    for split, requests in (("training", asked), ("heldout", kept)):
+        for request in harmful_requests(requests):
+            assert isinstance(request.intent, Hazard)
+            yield {
+                "text": request.text,
+                "category": request.intent.category,
+                "vector": request.vector,
+                "split": split,
+                "demonstrated": request.text in demonstrated,
+            }
