@@ -1,0 +1,186 @@
+"""Preference pairs as batches of tokens for a reward model (paper §3.2.2)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from llamakit.alignment.grades import MarginSize, margin_of, safety_labels
+from llamakit.alignment.padding import pad_right
+from llamakit.alignment.window import fit_answers
+from llamakit.errors import InputError
+from llamakit.text.vocabulary import Vocabulary
+
+Ids = NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One comparison, in tokens: the whole dialogue with either answer, end of sequence
+    included.
+    """
+
+    id: str
+    chosen: Ids
+    rejected: Ids
+    grade: str | None
+    safety: str | None
+
+
+@dataclass(frozen=True)
+class PairBatch:
+    """A micro-batch of P pairs as 2P rows, chosen ones first: one forward pass scores both."""
+
+    ids_RL: Tensor
+    lengths_R: Tensor
+    margin_P: Tensor
+    chosen_safe_P: Tensor
+    rejected_safe_P: Tensor
+    tokens: int
+    """Real tokens of all rows."""
+
+    def to(self, device: str) -> PairBatch:
+        """The same micro-batch on `device`."""
+        return PairBatch(
+            ids_RL=self.ids_RL.to(device),
+            lengths_R=self.lengths_R.to(device),
+            margin_P=self.margin_P.to(device),
+            chosen_safe_P=self.chosen_safe_P.to(device),
+            rejected_safe_P=self.rejected_safe_P.to(device),
+            tokens=self.tokens,
+        )
+
+
+def tokenise_pairs(
+    rows: Iterable[Mapping[str, Any]], vocabulary: Vocabulary, max_tokens: int
+) -> tuple[list[Pair], Counter[str]]:
+    """Render the rows of a preferences table.
+
+    A pair that is too long loses its oldest exchanges (both sides alike); one that does not fit
+    even so, or that cannot be rendered (chat tags in its text, roles out of order), is dropped.
+
+    Returns:
+        the pairs, and how many were `shortened`, `dropped: too long` and `dropped: not renderable`.
+    """
+    pairs: list[Pair] = []
+    counts: Counter[str] = Counter()
+    for row in rows:
+        try:
+            fitted = fit_answers(
+                row["prompt"], [row["chosen"], row["rejected"]], vocabulary, max_tokens
+            )
+        except InputError:
+            counts["dropped: not renderable"] += 1
+            continue
+        if fitted is None:
+            counts["dropped: too long"] += 1
+            continue
+        (chosen, rejected), dropped = fitted
+        counts["shortened"] += dropped > 0
+        pairs.append(
+            Pair(
+                id=row["id"],
+                chosen=np.asarray(chosen, dtype=np.int32),
+                rejected=np.asarray(rejected, dtype=np.int32),
+                grade=row["grade"],
+                safety=row["safety"],
+            )
+        )
+    return pairs, counts
+
+
+def draw_share(n_main: int, n_mix: int, share: float, seed: int) -> NDArray[np.int64]:
+    """Which rows of a second set to add so that they make `share` of the whole, in their order.
+
+    Drawn uniformly without repetition; all rows where the set is too small for its share.
+    """
+    wanted = min(n_mix, round(n_main * share / (1 - share)))
+    picked = np.random.default_rng([seed, 0]).choice(n_mix, size=wanted, replace=False)
+    return np.sort(picked)
+
+
+def split_pairs(pairs: Sequence[Pair], share: float, seed: int) -> tuple[list[Pair], list[Pair]]:
+    """Split into (training, held-out), drawn at random, order kept."""
+    order = np.random.default_rng([seed, 2]).permutation(len(pairs))
+    held = set(order[: round(len(pairs) * share)].tolist())
+    return (
+        [pair for index, pair in enumerate(pairs) if index not in held],
+        [pair for index, pair in enumerate(pairs) if index in held],
+    )
+
+
+def shuffled(pairs: Sequence[Pair], seed: int) -> list[Pair]:
+    """The pairs with a coin tossed for which answer was chosen: nothing is left to learn."""
+    heads = np.random.default_rng([seed, 3]).random(len(pairs)) < 0.5
+    flipped_bin = {"chosen_safe": None}
+    return [
+        replace(
+            pair,
+            chosen=pair.rejected,
+            rejected=pair.chosen,
+            safety=flipped_bin.get(pair.safety or "", pair.safety),
+        )
+        if flip
+        else pair
+        for pair, flip in zip(pairs, heads.tolist(), strict=True)
+    ]
+
+
+class PairBatches:
+    """The batches of a reward model's training; a pure function of the step.
+
+    Each epoch is a new permutation. The last batch of an epoch may be smaller: losses are divided
+    by pairs, so it weighs what it holds.
+    """
+
+    def __init__(
+        self,
+        pairs: Sequence[Pair],
+        *,
+        batch_pairs: int,
+        micro_pairs: int,
+        epochs: int,
+        seed: int,
+        margin: MarginSize,
+        pad: int,
+    ) -> None:
+        self._pairs = pairs
+        self._batch_pairs = batch_pairs
+        self._micro_pairs = micro_pairs
+        self._seed = seed
+        self._margin = margin
+        self._pad = pad
+        self.steps_per_epoch = -(-len(pairs) // batch_pairs)
+        self.steps = epochs * self.steps_per_epoch
+
+    def batch(self, step: int) -> list[PairBatch]:
+        """The micro-batches of a step, pairs of like length together."""
+        epoch, place = divmod(step, self.steps_per_epoch)
+        order = np.random.default_rng([self._seed, 1, epoch]).permutation(len(self._pairs))
+        picked = order[place * self._batch_pairs : (place + 1) * self._batch_pairs]
+        pairs = [self._pairs[index] for index in picked]
+        pairs.sort(key=lambda pair: max(len(pair.chosen), len(pair.rejected)), reverse=True)
+        return [
+            self._tensors(pairs[start : start + self._micro_pairs])
+            for start in range(0, len(pairs), self._micro_pairs)
+        ]
+
+    def _tensors(self, pairs: Sequence[Pair]) -> PairBatch:
+        rows = [pair.chosen for pair in pairs] + [pair.rejected for pair in pairs]
+        ids_RL, lengths_R = pad_right(rows, self._pad)
+        labels = [safety_labels(pair.safety) for pair in pairs]
+        return PairBatch(
+            ids_RL=ids_RL,
+            lengths_R=lengths_R,
+            margin_P=torch.tensor([margin_of(pair.grade, self._margin) for pair in pairs]),
+            chosen_safe_P=torch.tensor([chosen for chosen, _ in labels]),
+            rejected_safe_P=torch.tensor([rejected for _, rejected in labels]),
+            tokens=int(lengths_R.sum()),
+        )

@@ -1,0 +1,239 @@
+"""Rejection sampling: K answers a prompt, the best one by the reward models kept (paper §3.2.3)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from llamakit.alignment.models import open_judges
+from llamakit.alignment.prompts import Prompt, tokenise_prompts
+from llamakit.alignment.rollout import rollout
+from llamakit.alignment.scoring import Judges
+from llamakit.alignment.tables import write_dialogues
+from llamakit.artifacts.frames import read_table
+from llamakit.model.generation import Sampling
+from llamakit.model.transformer import Transformer
+from llamakit.model.weights import load_model, load_vocabulary
+from llamakit.text.vocabulary import Vocabulary
+from llamakit.training.plan import Precision
+
+_STREAM = 20  # stream of random numbers
+SAMPLES_PER_SHARD = 2
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """What a shard needs to sample and judge; small and picklable."""
+
+    model: Path
+    helpfulness: Path | None
+    safety: Path | None
+    k: int
+    temperatures: tuple[float, ...]
+    """Answer j of a prompt is sampled at temperature j modulo their number."""
+    top_p: float
+    max_new_tokens: int
+    threshold: float
+    seed: int
+    dtype: Precision
+    device: str
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Some prompts, where they stand among all, and the folder their winners go to."""
+
+    prompts: Path
+    first: int
+    answers: Path
+    sampler: Sampler
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One sampled answer to one prompt."""
+
+    text: str
+    score: float
+    gated: bool
+    temperature: float
+    usable: bool
+    """It ended by itself, is not empty, and holds no chat tag."""
+
+
+def sample_shard(shard: Shard) -> dict[str, Any]:
+    """Sample, judge and write the winners of one shard.
+
+    Returns:
+        counts, and for the report every candidate's score and temperature by prompt.
+    """
+    sampler = shard.sampler
+    model, judges, vocabulary = _opened(sampler)
+    room = min(model.config.max_seq_len, judges.max_tokens - 1) - sampler.max_new_tokens
+    rows = read_table(shard.prompts).to_dicts()
+    prompts, counts = tokenise_prompts(rows, vocabulary, room)
+    places = [shard.first + prompt.row for prompt in prompts]
+    candidates = sample_candidates(
+        model, judges, vocabulary, prompts, places=places, sampler=sampler
+    )
+    winners, samples = [], []
+    for prompt, held in zip(prompts, candidates, strict=True):
+        counts["candidates"] += len(held)
+        counts["candidates unusable"] += sum(not one.usable for one in held)
+        counts["candidates gated"] += sum(one.gated for one in held)
+        best = best_of(held)
+        if best is None:
+            counts["dropped: no usable answer"] += 1
+            continue
+        winners.append(
+            {
+                "id": prompt.id,
+                "messages": [*prompt.messages, {"role": "assistant", "content": best.text}],
+                "train_on": "last",
+                "source": prompt.source,
+                "safety": prompt.safety,
+            }
+        )
+        worst = min(held, key=lambda one: one.score)
+        samples.append(
+            {
+                "prompt": prompt.messages[-1]["content"],
+                "best": [best.score, best.text],
+                "worst": [worst.score, worst.text],
+            }
+        )
+    write_dialogues(shard.answers, winners)
+    return {
+        "counts": {**counts, "prompts": len(rows), "dialogues": len(winners)},
+        "scores": [[one.score for one in held] for held in candidates],
+        "temperatures": [[one.temperature for one in held] for held in candidates],
+        "won_temperatures": [best.temperature for held in candidates if (best := best_of(held))],
+        "samples": list(islice(samples, SAMPLES_PER_SHARD)),
+    }
+
+
+def sample_candidates(
+    model: Transformer,
+    judges: Judges,
+    vocabulary: Vocabulary,
+    prompts: Sequence[Prompt],
+    *,
+    places: Sequence[int],
+    sampler: Sampler,
+) -> list[list[Candidate]]:
+    """K judged answers for each prompt, in the order they were sampled.
+
+    Args:
+        places: a number for each prompt that seeds its answers: its place among all prompts.
+    """
+    found: list[list[Candidate | None]] = [[None] * sampler.k for _ in prompts]
+    for turn, temperature in enumerate(sampler.temperatures):
+        slots = range(turn, sampler.k, len(sampler.temperatures))
+        if not slots or not prompts:
+            continue
+        sampling = Sampling(
+            max_new_tokens=sampler.max_new_tokens,
+            temperature=temperature,
+            top_p=sampler.top_p,
+            top_k=0,
+        )
+        rollouts = rollout(
+            model,
+            vocabulary,
+            [prompt.ids for prompt in prompts],
+            len(slots),
+            sampling,
+            keys=[(sampler.seed, _STREAM, place, turn) for place in places],
+        )
+        owners = rollouts.prompt_B.tolist()
+        scores = judges(rollouts.rows(), [prompts[owner].safety for owner in owners])
+        usable = rollouts.usable()
+        for row, owner in enumerate(owners):
+            found[owner][slots[row % len(slots)]] = Candidate(
+                text=rollouts.texts[row].strip(),
+                score=float(scores.combined_B[row]),
+                gated=bool(scores.gate_B[row]),
+                temperature=temperature,
+                usable=usable[row],
+            )
+    return [[one for one in held if one is not None] for held in found]
+
+
+def best_of(candidates: Sequence[Candidate]) -> Candidate | None:
+    """The usable answer with the highest score, the first of equals; None when none is usable."""
+    usable = [one for one in candidates if one.usable]
+    return max(usable, key=lambda one: one.score) if usable else None
+
+
+def order_statistic(sorted_scores: Sequence[float], n: int, rank: int) -> float:
+    """The expected `rank`-th smallest (from 1) of n scores drawn without repetition from K.
+
+    Exact over all subsets, so that a curve over n needs no more samples than K:
+    P(i-th of K is the rank-th of n) = C(i-1, rank-1) C(K-i, n-rank) / C(K, n).
+    """
+    k = len(sorted_scores)
+    ways = math.comb(k, n)
+    return sum(
+        score * (math.comb(i - 1, rank - 1) * math.comb(k - i, n - rank) / ways)
+        for i, score in enumerate(sorted_scores, start=1)
+    )
+
+
+def reward_curves(scores: Sequence[Sequence[float]]) -> tuple[list[float], list[float]]:
+    """Expected maximum and median of n = 1..K answers, averaged over prompts (paper figure 7).
+
+    Over all answers, also those that were cut off: what the sampler and the judges do together.
+    """
+    k = min(map(len, scores))
+    ordered = [sorted(one) for one in scores]
+    maxima, medians = [], []
+    for n in range(1, k + 1):
+        low, high = (n + 1) // 2, n // 2 + 1
+        maxima.append(float(np.mean([order_statistic(one, n, n) for one in ordered])))
+        medians.append(
+            float(
+                np.mean(
+                    [
+                        (order_statistic(one, n, low) + order_statistic(one, n, high)) / 2
+                        for one in ordered
+                    ]
+                )
+            )
+        )
+    return maxima, medians
+
+
+def gain(results: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Expected best and median of K raw scores, averaged over prompts; empty without any."""
+    scores = [held for result in results for held in result["scores"]]
+    if not scores:
+        return {}
+    best, median = reward_curves(scores)
+    return {"best": best[-1], "median": median[-1], "gain": best[-1] - median[-1]}
+
+
+def forget_models() -> None:
+    """Let go of the models that shards of this process shared."""
+    _opened.cache_clear()
+
+
+@lru_cache(maxsize=1)
+def _opened(sampler: Sampler) -> tuple[Transformer, Judges, Vocabulary]:
+    """Opened once a process, not once a shard."""
+    vocabulary = load_vocabulary(sampler.model)
+    judges = open_judges(
+        sampler.helpfulness,
+        sampler.safety,
+        sampler.threshold,
+        vocabulary,
+        dtype=sampler.dtype,
+        device=sampler.device,
+    )
+    return load_model(sampler.model, sampler.dtype, sampler.device).eval(), judges, vocabulary

@@ -1,0 +1,81 @@
+"""What a model says of sampled answers: log-probabilities, entropies, values, token by token.
+
+Only the positions that predict an answer token are projected on the vocabulary; prompt and padding
+cost no logits. Names as in `rollout`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from llamakit.alignment.padding import by_length
+from llamakit.alignment.rollout import Rollouts
+from llamakit.model.loss import ROWS_AT_ONCE, token_logprobs
+from llamakit.model.transformer import RewardModel, Transformer
+
+
+def response_logprobs(model: Transformer, rollouts: Rollouts, temperature: float) -> Tensor:
+    """Log-probability of each answer token, float32 [B, T], zero outside the mask.
+
+    The temperature must be the sampler's: old, new and reference log-probabilities share it, or the
+    ratio compares two policies of which neither was sampled from.
+    """
+    hidden_ND = _at_predictors(model(rollouts.ids_BL), rollouts)
+    targets_N = rollouts.responses[rollouts.response_mask]
+    logprobs_N = token_logprobs(hidden_ND, model.head_weight, targets_N, temperature)
+    return _scattered(logprobs_N, rollouts.response_mask)
+
+
+@torch.no_grad()
+def response_entropy(model: Transformer, rollouts: Rollouts, temperature: float) -> Tensor:
+    """Entropy of the distribution of each answer token in nats, [B, T], zero outside the mask."""
+    hidden_ND = _at_predictors(model(rollouts.ids_BL), rollouts)
+    entropies = []
+    for rows_ND in torch.split(hidden_ND, ROWS_AT_ONCE):
+        log_shares_NV = F.log_softmax(model.logits(rows_ND).float() / temperature, dim=-1)
+        entropies.append(-(log_shares_NV.exp() * log_shares_NV).sum(dim=-1))
+    return _scattered(torch.cat(entropies), rollouts.response_mask)
+
+
+def response_values(model: RewardModel, rollouts: Rollouts) -> Tensor:
+    """The value of the text before each answer token, float32 [B, T], zero outside the mask."""
+    hidden_ND = _at_predictors(model.body(rollouts.ids_BL), rollouts)
+    return _scattered(model.score(hidden_ND)[:, 0].float(), rollouts.response_mask)
+
+
+@torch.no_grad()
+def in_groups(function: Callable[[Rollouts], Tensor], rollouts: Rollouts, tokens: int) -> Tensor:
+    """Apply a function of rollouts to groups of like length, without gradients.
+
+    Args:
+        function: from rollouts to one value an answer token, zero outside their mask.
+        rollouts: all answers.
+        tokens: size of a group, padding included.
+
+    Returns:
+        What `function` returns of all at once, [B, T].
+    """
+    lengths = (rollouts.prompt_lengths_B + rollouts.response_lengths_B).tolist()
+    shape = rollouts.response_mask.shape
+    found_BT = torch.zeros(shape, device=rollouts.ids_BL.device)
+    for group in by_length(lengths, tokens):
+        values_BT = function(rollouts.take(group))
+        found_BT[group, : values_BT.shape[1]] = values_BT
+    return found_BT
+
+
+def _at_predictors(hidden_BLD: Tensor, rollouts: Rollouts) -> Tensor:
+    mask_BT = rollouts.response_mask
+    rows_B = torch.arange(len(rollouts), device=hidden_BLD.device)
+    found_ND: Tensor = hidden_BLD[
+        rows_B[:, None].expand_as(mask_BT)[mask_BT], rollouts.predictors[mask_BT]
+    ]
+    return found_ND
+
+
+def _scattered(values_N: Tensor, mask_BT: Tensor) -> Tensor:
+    return values_N.new_zeros(mask_BT.shape).masked_scatter(mask_BT, values_N)

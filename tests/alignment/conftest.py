@@ -1,0 +1,61 @@
+"""A vocabulary and models small enough for a test."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+
+import pytest
+
+from llamakit.alignment.ppo import Ppo
+from llamakit.model.config import ModelConfig
+from llamakit.model.transformer import RewardModel, Transformer
+from llamakit.text.vocabulary import Vocabulary, train_vocabulary
+from tests.alignment.small import SENTENCES, Judge, counting, plan, sharpened
+
+
+@pytest.fixture(scope="session")
+def vocabulary(tmp_path_factory: pytest.TempPathFactory) -> Vocabulary:
+    return train_vocabulary(SENTENCES, tmp_path_factory.mktemp("vocabulary"), 320)
+
+
+@pytest.fixture
+def config(vocabulary: Vocabulary) -> ModelConfig:
+    return ModelConfig(
+        dim=32,
+        n_layers=2,
+        n_heads=4,
+        n_kv_heads=2,
+        ffn_dim=64,
+        vocab_size=vocabulary.size,
+        max_seq_len=128,
+    )
+
+
+@pytest.fixture
+def policy(config: ModelConfig) -> Transformer:
+    return sharpened(Transformer(config, seed=1))
+
+
+@pytest.fixture
+def reward_model(config: ModelConfig) -> RewardModel:
+    return sharpened(RewardModel(config, seed=2)).eval()
+
+
+@pytest.fixture
+def make_ppo(
+    policy: Transformer, reward_model: RewardModel, vocabulary: Vocabulary
+) -> Callable[..., Ppo]:
+    """Builds a run that always starts from the same weights; `changes` go into its plan."""
+
+    def build(judge: Judge | None = None, **changes: object) -> Ppo:
+        return Ppo(
+            policy=copy.deepcopy(policy),
+            reference=copy.deepcopy(policy),
+            value_model=copy.deepcopy(reward_model),
+            judge=judge or counting(),
+            vocabulary=vocabulary,
+            plan=plan(**changes),
+        )
+
+    return build
