@@ -200,7 +200,7 @@ class _Batch:
     def _next_tokens(self, hidden_BD: Tensor, step: int) -> Tensor:
         """Choose a token for each row and write it down where the row has not ended."""
         logits_BV = self.model.logits(hidden_BD).float()
-        uniforms_B = torch.from_numpy(uniforms(self.seeds_B, step).astype(np.float32))
+        uniforms_B = torch.from_numpy(uniforms(self.seeds_B, step))
         tokens_B = choose(logits_BV, self.sampling, uniforms_B.to(self.device), self.seen_BV)
         if self.seen_BV is not None:
             self.seen_BV.scatter_(1, tokens_B[:, None], True)

@@ -50,8 +50,8 @@ class Sampling:
                 raise UsageError(f"{name} is {getattr(self, name)!r}; it must be {rule}")
 
 
-def uniforms(seeds_B: NDArray[np.uint64], step: int) -> NDArray[np.float64]:
-    """One number in [0, 1) a row: a hash of the row's seed and the step (SplitMix64).
+def uniforms(seeds_B: NDArray[np.uint64], step: int) -> NDArray[np.float32]:
+    """One number in [0, 1) a row, of 24 bits: a hash of its seed and the step (SplitMix64).
 
     A counter and not a stream, so that a row draws the same numbers whoever else is in the batch,
     for all rows at once.
@@ -63,7 +63,7 @@ def uniforms(seeds_B: NDArray[np.uint64], step: int) -> NDArray[np.float64]:
             state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
             state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
             state = (state ^ (state >> np.uint64(31))) + seeds_B
-    return (state >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return (state >> np.uint64(40)).astype(np.float32) * np.float32(2.0**-24)
 
 
 def choose(
@@ -108,11 +108,10 @@ def logprobs_of(logits_BV: Tensor, tokens_B: Tensor, temperature: float) -> Tens
 
 def _drawn(shares_BC: Tensor, uniforms_B: Tensor) -> Tensor:
     cumulative_BC = shares_BC.cumsum(dim=-1)
+    # The numbers have 24 bits, so the point stays below the total; found from the right, it is
+    # never that of an entry without a share.
     point_B1 = uniforms_B[:, None] * cumulative_BC[:, -1:]
-    # From the right, so that an entry without a share is never met; rounding may reach the end.
-    drawn_B1 = torch.searchsorted(cumulative_BC, point_B1, right=True)
-    last_B1 = (shares_BC > 0).cumsum(dim=-1).argmax(dim=-1, keepdim=True)
-    return torch.minimum(drawn_B1, last_B1)[:, 0]
+    return torch.searchsorted(cumulative_BC, point_B1, right=True)[:, 0]
 
 
 def _candidates(shares_BV: Tensor, sampling: Sampling) -> tuple[Tensor, Tensor]:

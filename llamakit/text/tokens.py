@@ -22,8 +22,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import xxhash
 from numpy.typing import NDArray
 
+from llamakit.artifacts.files import atomic_file
 from llamakit.errors import InputError
 
 TOKENS_FILE = "tokens.bin"
@@ -92,6 +94,13 @@ class TokenStore:
         return self.tokens[int(self.offsets[index]) : int(self.offsets[index + 1])]
 
 
+def is_held_out(text: str, share: float, seed: int) -> bool:
+    """Whether a document belongs to validation: decided by a hash of its text, so that equal texts
+    fall on the same side whatever their ids, their shards and the number of documents.
+    """
+    return xxhash.xxh64_intdigest(text.encode("utf-8"), seed) < share * 2**64
+
+
 @dataclass(frozen=True)
 class TokenPart:
     """One shard's share of a store, in scratch files that `join_parts` concatenates."""
@@ -119,8 +128,8 @@ def write_part(
         (part.lengths, lengths),
         (part.repeats, np.asarray(repeats, dtype="<u4")),
     ):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        values.tofile(path)
+        with atomic_file(path) as temporary:
+            values.tofile(temporary)
 
 
 def join_parts(parts: Sequence[TokenPart], vocab_size: int, writing: Writing) -> dict[str, int]:

@@ -1,0 +1,112 @@
+"""Documents and a vocabulary become tokens."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from annotated_types import Ge, Interval
+
+from llamakit.artifacts.draft import Draft
+from llamakit.artifacts.kinds import Documents, Tokens, Vocabulary
+from llamakit.stages.fields import Execution, Identity, Input
+from llamakit.stages.stage import Outcome, Stage
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tokenize(Stage):
+    """Encode documents as token ids, for pretraining.
+
+    Each document is BOS, its text, EOS. A document that a mix up-samples is stored once and stands
+    in the reading order as often as it is to be read. A share of the documents is kept out of that
+    order for validation; equal texts always fall on the same side.
+    """
+
+    documents: Input[Documents]
+    """Documents to encode."""
+    vocabulary: Input[Vocabulary]
+    """Vocabulary to encode with."""
+    validation_share: Identity[Annotated[float, Interval(ge=0, lt=1)]] = 0.01
+    """Share of the documents that is held out of training (0-1)."""
+    seed: Identity[Annotated[int, Ge(0)]] = 0
+    """Seed of the choice of held-out documents."""
+    workers: Execution[Annotated[int, Ge(1)]] = 2
+    """Processes."""
+
+    makes: ClassVar = Tokens
+    revision: ClassVar = 1
+    panel: ClassVar = "Tokenizer"
+
+    def run(self, draft: Draft[Tokens]) -> Outcome:
+        """Encode shard by shard, then concatenate."""
+        from llamakit.corpus.mixture import document_shards
+        from llamakit.engine.shards import map_shards
+        from llamakit.text.tokens import join_parts
+        from llamakit.text.vocabulary import Vocabulary as Pieces
+
+        model_path = Pieces.load(draft.input(self.vocabulary).path).model_path
+        shards = [
+            Shard(shard, model_path, draft.work / "parts" / f"{index:05d}", self._split())
+            for index, shard in enumerate(document_shards(draft.input(self.documents)))
+        ]
+        results = map_shards(
+            encode_shard,
+            shards,
+            done=draft.work / "done",
+            workers=self.workers,
+            events=draft.events,
+            label="tokenize",
+        )
+        size = Pieces.load(model_path).size
+        counts = join_parts([shard.part() for shard in shards], size, draft.writing)
+        text_bytes = sum(result["bytes"] for result in results)
+        bytes_per_token = text_bytes / max(counts["tokens"], 1)
+        return Outcome(
+            counts={**counts, "bytes": text_bytes},
+            metrics={"bytes_per_token": bytes_per_token},
+            headline=f"{counts['training_tokens']:,} tokens an epoch,"
+            f" {counts['validation_tokens']:,} held out",
+        )
+
+    def _split(self) -> tuple[float, int]:
+        return self.validation_share, self.seed
+
+
+@dataclass(frozen=True)
+class Shard:
+    """What a worker process gets: where to read and write, nothing more."""
+
+    documents: Any
+    """A shard of `corpus.mixture.document_shards`."""
+    model_path: Path
+    scratch: Path
+    """Scratch files are this path with different endings."""
+    split: tuple[float, int]
+    """Share held out, and its seed."""
+
+    def part(self) -> Any:
+        """The scratch files."""
+        from llamakit.text.tokens import TokenPart
+
+        return TokenPart(
+            tokens=self.scratch.with_suffix(".tokens"),
+            lengths=self.scratch.with_suffix(".lengths"),
+            repeats=self.scratch.with_suffix(".repeats"),
+        )
+
+
+def encode_shard(shard: Shard) -> dict[str, Any]:
+    """Encode one shard's documents into its scratch files."""
+    from llamakit.corpus.mixture import read_shard
+    from llamakit.text.tokens import is_held_out, write_part
+    from llamakit.text.vocabulary import Vocabulary as Pieces
+
+    vocabulary = Pieces.load(shard.model_path)
+    frame = read_shard(shard.documents)
+    texts = frame["text"].to_list()
+    documents = [vocabulary.encode(text, bos=True, eos=True) for text in texts]
+    repeats = [
+        0 if is_held_out(text, *shard.split) else times
+        for text, times in zip(texts, frame["repeats"], strict=True)
+    ]
+    write_part(shard.part(), documents, repeats, vocabulary.size)
+    return {"documents": len(texts), "bytes": sum(len(text.encode()) for text in texts)}

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from llamakit.artifacts.files import atomic_file
+from llamakit.errors import InputError
+from llamakit.text.tokens import (
+    TokenPart,
+    TokenStore,
+    is_held_out,
+    join_parts,
+    token_dtype,
+    write_part,
+)
+
+SHARDS = [
+    ([[1, 5, 2], [1, 6, 7, 2]], [2, 1]),
+    ([], []),
+    ([[1, 2], [1, 399, 2], [1, 8, 2]], [0, 3, 1]),
+]
+
+
+def build(folder: Path, vocab_size: int = 400) -> dict[str, int]:
+    def writing(name: str) -> AbstractContextManager[Path]:
+        return atomic_file(folder / name)
+
+    parts = []
+    for index, (documents, repeats) in enumerate(SHARDS):
+        stem = folder / "work" / str(index)
+        part = TokenPart(*(stem.with_suffix(end) for end in (".tokens", ".lengths", ".repeats")))
+        write_part(part, documents, repeats, vocab_size)
+        parts.append(part)
+    return join_parts(parts, vocab_size, writing)
+
+
+def test_documents_order_and_validation(tmp_path: Path) -> None:
+    counts = build(tmp_path)
+    store = TokenStore.open(tmp_path)
+    documents = [ids for shard, _ in SHARDS for ids in shard]
+    assert [store.document(i).tolist() for i in range(store.n_documents)] == documents
+    assert store.order.tolist() == [0, 0, 1, 3, 3, 3, 4]
+    assert store.validation.tolist() == [2]
+    assert store.n_tokens == 15
+    assert counts == {
+        "documents": 5,
+        "tokens": 15,
+        "order": 7,
+        "training_tokens": 2 * 3 + 4 + 3 * 3 + 3,
+        "validation": 1,
+        "validation_tokens": 2,
+    }
+
+
+@pytest.mark.parametrize(("size", "dtype"), [(32_000, "<u2"), (65_536, "<u2"), (65_537, "<u4")])
+def test_smallest_dtype(tmp_path: Path, size: int, dtype: str) -> None:
+    build(tmp_path, size)
+    assert token_dtype(size) == np.dtype(dtype) == TokenStore.open(tmp_path).tokens.dtype
+
+
+def test_mapped_not_loaded(tmp_path: Path) -> None:
+    build(tmp_path)
+    assert isinstance(TokenStore.open(tmp_path).tokens, np.memmap)
+
+
+def test_truncated_file(tmp_path: Path) -> None:
+    build(tmp_path)
+    path = tmp_path / "tokens.bin"
+    path.write_bytes(path.read_bytes()[:-2])
+    with pytest.raises(InputError, match=r"28 bytes where tokens\.json says 30"):
+        TokenStore.open(tmp_path)
+
+
+def test_missing_files(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no tokens\.json"):
+        TokenStore.open(tmp_path)
+    build(tmp_path)
+    (tmp_path / "order.bin").unlink()
+    with pytest.raises(InputError, match="missing"):
+        TokenStore.open(tmp_path)
+
+
+def test_empty_store(tmp_path: Path) -> None:
+    join_parts([], 400, lambda name: atomic_file(tmp_path / name))
+    store = TokenStore.open(tmp_path)
+    assert (store.n_tokens, store.n_documents, len(store.order)) == (0, 0, 0)
+
+
+def test_held_out_share_is_met_and_follows_the_text_alone() -> None:
+    texts = [f"document {i}" for i in range(4000)]
+    held_out = [is_held_out(text, 0.1, 0) for text in texts]
+    assert 0.08 < sum(held_out) / len(texts) < 0.12
+    assert held_out == [is_held_out(text, 0.1, 0) for text in texts]
+    assert held_out != [is_held_out(text, 0.1, 1) for text in texts]
+    assert not any(is_held_out(text, 0.0, 0) for text in texts)
