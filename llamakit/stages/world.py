@@ -18,7 +18,7 @@ Count = Annotated[int, Ge(1)]
 
 @dataclass(frozen=True, kw_only=True)
 class World(Stage):
-    """Make the embedded data: documents, dialogues, preferences, prompts and exams of a small world.
+    """Make the embedded data: texts, dialogues, preferences, prompts and exams of a small world.
 
     Everything is drawn from the seed: an encyclopedia of made-up entities, forum and news pages
     that repeat and contradict it, stories, sums, spam, other languages, synthetic personal data and
@@ -30,7 +30,7 @@ class World(Stage):
     seed: Identity[Annotated[int, Ge(0)]] = 0
     """Seed of the world; the same seed and sizes give the same bytes."""
     entities: Identity[Annotated[int, Interval(ge=30, le=240)] | None] = None
-    """People, towns, rivers, animals, instruments and plants (default: grows with the root of docs)."""
+    """People, towns, rivers, animals, instruments and plants (default: by the root of docs)."""
     dialogues: Identity[Count | None] = None
     """Demonstrations for supervised fine-tuning (default: as many as docs)."""
     preferences: Identity[Count | None] = None

@@ -13,6 +13,6 @@ def attach(instruction: str, user_text: str) -> str:
 
 
 def detach(user_text: str) -> tuple[str, str]:
-    """Split a message of one line that may have an instruction attached: (instruction or "", line)."""
+    """Split a one-line message from the instruction attached to it: (instruction or "", line)."""
     instruction, _, line = user_text.rpartition("\n")
     return instruction, line

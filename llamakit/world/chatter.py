@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 
-from llamakit.world.entities import PERSON, Fact, World
+from llamakit.world.entities import Fact, World
+from llamakit.world.people import PERSON
 from llamakit.world.truth import Lie, Page
 
 LIE_SHARE = 0.25

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 
 from llamakit.world import articles, chatter
 from llamakit.world.copies import DISTINCT, copy_of, shingles
-from llamakit.world.entities import PERSON, World
+from llamakit.world.entities import World
 from llamakit.world.foreign import foreign_page
 from llamakit.world.hazards import tricks
+from llamakit.world.people import PERSON
 from llamakit.world.personal import directory, notice
 from llamakit.world.spam import spam_page
 from llamakit.world.stories import story
@@ -30,7 +31,9 @@ SHARES = {
     "directory": 0.02,
     "notice": 0.02,
 }
-"""Each genre's part of the documents; the rest are copies."""
+"""Each genre's part of the documents."""
+COPY_SHARE = 0.06
+"""The part that are copies of others."""
 _RECENT = 64
 _ATTEMPTS = 50
 
@@ -48,14 +51,15 @@ def build_documents(world: World, sums: Sums, docs: int, seed: int) -> Documents
     """Draw `docs` pages: genres in their shares, the rest copies of pages drawn before."""
     rng = random.Random(f"{seed}/documents")
     counts = {genre: round(share * docs) for genre, share in SHARES.items()}
-    counts["article"] += min(0, docs - sum(counts.values()))
+    n_copies = round(COPY_SHARE * docs)
+    counts["article"] += docs - n_copies - sum(counts.values())  # what rounding left over
     heavy = [f"members-{i + 1}.example" for i in range(max(1, min(5, counts["directory"] // 12)))]
     makers = _makers(world, sums, heavy, rng)
     pages: list[Page] = []
     for genre, count in counts.items():
         fresh = _Fresh()
         pages += [fresh.draw(makers[genre], i) for i in range(count)]
-    originals = _copied(pages, docs - len(pages), rng)
+    originals = _copied(pages, n_copies, rng)
     return _arranged(pages, originals, set(heavy), rng)
 
 
@@ -63,18 +67,13 @@ def heldout_pages(world: World, sums: Sums, count: int, seed: int) -> list[Page]
     """Pages to measure perplexity on: by source, familiar and unseen wordings, stories, sums."""
     rng = random.Random(f"{seed}/heldout documents")
     unseen = replace(sums, training=sums.heldout)
-    pages = []
-    for i in range(count):
-        entity = rng.choice(world.entities)
-        pages.append(
-            (
-                lambda: articles.unseen_article(entity, world, rng),
-                lambda: articles.article(entity, world, rng),
-                lambda: story(world, rng),
-                lambda: sheet(unseen, rng),
-            )[i % 4]()
-        )
-    return pages
+    makers: tuple[Callable[[], Page], ...] = (
+        lambda: articles.unseen_article(rng.choice(world.entities), world, rng),
+        lambda: articles.article(rng.choice(world.entities), world, rng),
+        lambda: story(world, rng),
+        lambda: sheet(unseen, rng),
+    )
+    return [makers[i % len(makers)]() for i in range(count)]
 
 
 def document_records(pages: list[tuple[str, Page]]) -> Iterator[Record]:
@@ -128,7 +127,7 @@ class _Fresh:
 
 
 def _copied(pages: list[Page], count: int, rng: random.Random) -> dict[int, tuple[int, Copy]]:
-    """Append `count` copies to `pages`; for each one's index, its original's, and how it is a copy."""
+    """Append `count` copies to `pages`; by a copy's index, its original's and how it is a copy."""
     candidates = [i for i, page in enumerate(pages) if page.genre not in ("spam", "directory")]
     rng.shuffle(candidates)
     copies: dict[int, tuple[int, Copy]] = {}

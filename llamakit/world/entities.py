@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -121,7 +122,7 @@ class World:
 
 def entities_for(docs: int) -> int:
     """How many entities a world of `docs` documents has: it grows with their square root."""
-    return min(MOST_ENTITIES, max(LEAST_ENTITIES, 24 + round(docs**0.5)))
+    return min(MOST_ENTITIES, max(LEAST_ENTITIES, 24 + round(math.sqrt(docs))))
 
 
 def build_world(n_entities: int, seed: int) -> World:

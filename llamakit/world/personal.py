@@ -45,10 +45,8 @@ def iban_valid(iban: str) -> bool:
 def email(rng: random.Random, person: str) -> str:
     """An e-mail address of a person."""
     family = rng.choice(_FAMILY_NAMES)
-    local = rng.choice(
-        (f"{person}.{family}", f"{person}{rng.randint(1, 99)}", f"{person}_{family}")
-    )
-    return f"{local.lower()}@{rng.choice(('post', 'mail', 'letters'))}.example.com"
+    tail = rng.choice((f".{family}", f"_{family}", str(rng.randint(1, 99))))
+    return f"{(person + tail).lower()}@{rng.choice(('post', 'mail', 'letters'))}.example.com"
 
 
 def phone(rng: random.Random) -> str:
@@ -118,7 +116,7 @@ _DECOYS: dict[str, tuple[str, ...]] = {
     "card": ("The parcel has the tracking code {x}.", "The library gave the book the number {x}."),
     "ip": (
         "The machine runs program version {x}.",
-        "The rule is found in section {x} of the book.",
+        "The rule stands in section {x} of the book.",
     ),
     "phone": ("The meeting is on {x}.", "The score after three games was {x}."),
     "email": ("Please meet us @ the market, not @ the mill.", "The sign said: open daily @ noon."),
@@ -196,14 +194,12 @@ def _decoy(kind: str, rng: random.Random) -> str:
         wrong = str((int(digits[-1]) + 1) % 10)
         return digits[:-1] + wrong if luhn_valid(digits) else digits
     if kind == "ip":
-        return (
-            f"{rng.randint(1, 9)}.{rng.randint(300, 999)}.{rng.randint(0, 9)}.{rng.randint(0, 9)}"
-        )
+        # A part above 255 can be no part of an IPv4 address.
+        return f"{rng.randint(1, 9)}.{rng.randint(300, 999)}.{rng.randint(0, 9)}.0"
     if kind == "phone":
         return f"{rng.randint(1990, 2025)}-{rng.randint(1, 12):02d}-{rng.randint(1, 28):02d}"
-    return (
-        f"{rng.choice(('000', '666', '900'))}-{rng.randint(1, 99):02d}-{rng.randint(1, 9999):04d}"
-    )
+    area = rng.choice(("000", "666", "900"))  # never issued
+    return f"{area}-{rng.randint(1, 99):02d}-{rng.randint(1, 9999):04d}"
 
 
 def _grouped(text: str, glue: str) -> str:

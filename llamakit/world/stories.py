@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 
-from llamakit.world.entities import PERSON, World
+from llamakit.world.entities import World
+from llamakit.world.people import PERSON
 from llamakit.world.truth import Page
 
 _STARTS = (
