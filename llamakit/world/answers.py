@@ -32,6 +32,8 @@ class Writer:
     def __init__(self, world: World, rng: random.Random) -> None:
         self._world = world
         self._rng = rng
+        # What is kept for exams and held-out prompts is told by no answer, not even in passing.
+        self._tellable = {fact.key for fact in world.training}
 
     def good(
         self, intent: Intent, *, detail: float = DETAIL_SHARE, closer: float = CLOSER_SHARE
@@ -79,7 +81,8 @@ class Writer:
     def _body(self, intent: Intent, more: bool) -> str:
         if isinstance(intent, Fact):
             text = intent.answer(self._rng)
-            return f"{text} {self.detail(intent)}" if more else text
+            beside = self.facts_beside(intent) if more else []
+            return f"{text} {self._rng.choice(beside).continued(self._rng)}" if beside else text
         if isinstance(intent, Sum):
             return intent.worked() if more else intent.statement
         if isinstance(intent, Topic):
@@ -88,13 +91,10 @@ class Writer:
             return intent.help
         return intent.steps
 
-    def detail(self, fact: Fact) -> str:
-        """Another fact of the same entity, with a pronoun."""
-        return self._rng.choice(self.facts_beside(fact)).continued(self._rng)
-
     def facts_beside(self, fact: Fact) -> list[Fact]:
-        """The other facts of the same entity."""
-        return [other for other in self._world.facts[fact.entity.name] if other is not fact]
+        """The other facts of the same entity that may be told."""
+        others = [other for other in self._world.facts[fact.entity.name] if other is not fact]
+        return [other for other in others if other.key in self._tellable]
 
     def wrong(self, intent: Intent) -> str:
         """An answer of the right form with the wrong content."""
@@ -155,9 +155,10 @@ def _rude(writer: Writer, intent: Intent, rng: random.Random) -> str:
 
 def _careless(writer: Writer, intent: Intent, rng: random.Random) -> str:
     """Right, but with a wrong detail."""
-    if not isinstance(intent, Fact):
+    beside = writer.facts_beside(intent) if isinstance(intent, Fact) else []
+    if not isinstance(intent, Fact) or not beside:
         return writer.wrong(intent)
-    other = rng.choice(writer.facts_beside(intent))
+    other = rng.choice(beside)
     lie = other.entity.say(rng.choice(other.attribute.continued), other.wrong_value(rng))
     return f"{intent.answer(rng)} {lie}"
 

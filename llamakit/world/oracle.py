@@ -175,7 +175,7 @@ class Oracle:
         if isinstance(intent, Fact):
             score += self._details(intent, sentences)
         if isinstance(intent, Sum) and _SUM.search(text) and ": " in text:
-            score += 0.4
+            score += 0.4  # worked out
         if not instructed:
             subject = intent.entity if isinstance(intent, Fact) else None
             score -= 0.4 * sum(not self._known(sentence, subject) for sentence in sentences)

@@ -32,17 +32,17 @@ class Sum:
         return f"{self.left} {self.word} {self.right} is {self.result}."
 
     def worked(self) -> str:
-        """The sum with its tens and ones taken apart."""
-        if self.plus:
+        """The sum with its tens and ones taken apart, or with its proof."""
+        if self.plus and self.left >= 10:
             tens, ones = divmod(self.left, 10)
             step = ones + self.right
             return (
                 f"{self.left} plus {self.right}: {ones} plus {self.right} is {step}, "
                 f"{10 * tens} plus {step} is {self.result}."
             )
+        inverse = "minus" if self.plus else "plus"
         return (
-            f"{self.left} minus {self.right} is {self.result}, "
-            f"because {self.result} plus {self.right} is {self.left}."
+            f"{self.statement[:-1]}, because {self.result} {inverse} {self.right} is {self.left}."
         )
 
     def questions(self) -> list[str]:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import random
+import re
 from itertools import groupby
 from operator import itemgetter
 
@@ -8,6 +10,7 @@ import pytest
 
 from llamakit.errors import UsageError
 from llamakit.text.instruction import detach
+from llamakit.world.answers import Writer
 from llamakit.world.generate import FILES, Sizes, generate_world
 
 FIELDS = {
@@ -121,6 +124,26 @@ def test_no_exam_question_is_asked_elsewhere(files):
         assert not exam & asked(files[name], key), name
     shots = {(shot["entity"], shot["attribute"]) for shot in files["exam_shots.jsonl"]}
     assert not shots & {(item["entity"], item["attribute"]) for item in files["exam.jsonl"]}
+
+
+def test_no_answer_tells_what_exams_ask(files, world):
+    told = {
+        sentence
+        for record in files["dialogues.jsonl"]
+        for message in record["messages"]
+        if message["role"] == "assistant"
+        for sentence in re.split(r"(?<=[.!?])\s+", message["content"])
+    }
+    for fact in (*world.exam, *world.heldout):
+        assert not told & set(fact.statements())
+
+
+def test_pronoun_details_are_about_training_facts(world):
+    rng = random.Random(0)
+    writer = Writer(world, rng)
+    kept = {fact.key for fact in (*world.exam, *world.heldout)}
+    for fact in world.all_facts():
+        assert not kept & {other.key for other in writer.facts_beside(fact)}
 
 
 def test_held_out_prompts_are_no_training_prompts(files):

@@ -33,6 +33,7 @@ def rng():
 
 def test_a_right_answer_beats_every_fault(oracle, world, fact, ask, rng):
     writer = Writer(world, rng)
+    assert writer.facts_beside(fact)
     best = oracle.judge(ask, writer.good(fact, detail=1.0, closer=1.0))
     assert best.correct
     assert best.safe
