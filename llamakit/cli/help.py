@@ -18,7 +18,7 @@ _OTHER = "Options"
 class PanelCommand(TyperCommand):
     """A command whose options stand under their panels."""
 
-    def format_options(self, ctx: typer.Context, formatter: Any) -> None:
+    def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write arguments first, then each panel in the order of its first option."""
         rows: list[tuple[str, tuple[str, str]]] = []
         for parameter in self.get_params(ctx):
@@ -36,13 +36,13 @@ class PanelCommand(TyperCommand):
 class PanelGroup(TyperGroup):
     """The root command: its commands stand under their panels."""
 
-    def format_options(self, ctx: typer.Context, formatter: Any) -> None:
+    def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the panels of commands, then the options."""
         self.format_commands(ctx, formatter)
         records = (parameter.get_help_record(ctx) for parameter in self.get_params(ctx))
         _write_panels(formatter, [(_OTHER, record) for record in records if record])
 
-    def format_commands(self, ctx: typer.Context, formatter: Any) -> None:
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write each panel of commands."""
         commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
         _write_panels(

@@ -181,7 +181,7 @@ def _option_type(item: Field) -> Any:
     if origin is dict:
         return list[str] | None
     if origin in (list, tuple):
-        return list[get_args(plain)[0]] | None  # type: ignore[misc]
+        return list[_plain(get_args(plain)[0])] | None  # type: ignore[misc]
     if origin is Literal:
         return plain | None
     return plain | None
@@ -306,9 +306,7 @@ def _as_toml(stage: type[Stage], values: Mapping[str, Any]) -> str:
     """The whole config, defaults and preset filled in; keys still to be given as comments."""
     fields = fields_of(stage)
     missing = [key for key, item in fields.items() if item.required and key not in values]
-    whole = {key: [] if fields[key].many else "-" for key in missing if not fields[key].many}
-    whole |= {key: ["-"] for key in missing if fields[key].many}
-    built = stage.from_config({**values, **whole})
+    built = stage.from_config({**values, **{key: _stand_in(fields[key]) for key in missing}})
     lines = []
     for key, item in fields.items():
         value = getattr(built, item.name)
@@ -319,6 +317,14 @@ def _as_toml(stage: type[Stage], values: Mapping[str, Any]) -> str:
         else:
             lines.append(f"{key} = {toml_value(value)}")
     return "\n".join(lines) + "\n"
+
+
+def _stand_in(item: Field) -> Any:
+    """Any valid value for a required field, so that the rest of a config can be filled in."""
+    if item.is_input:
+        return ["-"] if item.many else "-"
+    plain = _plain(item.type)
+    return get_args(plain)[0] if get_origin(plain) is Literal else plain()
 
 
 def toml_value(value: Any) -> str:

@@ -1,0 +1,165 @@
+"""The command as a stranger uses it: a process, its two streams and its exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+import pytest
+
+SMALL = ["--docs", "40"]
+
+
+def llamakit(*words: str, cwd: Path, env: dict[str, str] | None = None, stdin: str = ""):
+    """Run the command; its store is `artifacts` in `cwd`."""
+    return subprocess.run(
+        [sys.executable, "-m", "llamakit", *words],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        input=stdin,
+        env={**os.environ, **(env or {})},
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder whose store holds one small world."""
+    folder = tmp_path_factory.mktemp("home")
+    done = llamakit("world", *SMALL, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "artifacts/world/v1\n"
+    return folder
+
+
+def test_reuse_is_said_on_stderr_and_the_path_on_stdout(home: Path) -> None:
+    done = llamakit("world", *SMALL, cwd=home)
+    assert (done.returncode, done.stdout) == (0, "artifacts/world/v1\n")
+    assert "reused world:v1" in done.stderr
+
+
+def test_quiet_says_nothing(home: Path) -> None:
+    assert llamakit("world", *SMALL, "--quiet", cwd=home).stderr == ""
+
+
+def test_json_prints_the_record(home: Path) -> None:
+    done = llamakit("world", *SMALL, "--json", cwd=home)
+    assert json.loads(done.stdout)["kind"] == "raw"
+
+
+def test_no_colour_codes_in_pipes_even_in_ci(home: Path) -> None:
+    done = llamakit("world", "--docs", "41", cwd=home, env={"GITHUB_ACTIONS": "true"})
+    assert done.returncode == 0
+    assert "\x1b" not in done.stderr + done.stdout
+
+
+def test_store_by_flag_and_by_environment(home: Path, tmp_path: Path) -> None:
+    by_flag = llamakit("list", "--store", str(home / "artifacts"), cwd=tmp_path)
+    by_env = llamakit("list", cwd=tmp_path, env={"LLAMAKIT_STORE": str(home / "artifacts")})
+    assert "world:v" in by_flag.stdout
+    assert by_flag.stdout == by_env.stdout
+
+
+def test_flags_over_file_over_defaults(home: Path, tmp_path: Path) -> None:
+    file = tmp_path / "w.toml"
+    file.write_text("docs = 50\nseed = 3\n")
+    done = llamakit("world", "--config", str(file), "--seed", "4", "--show-config", cwd=home)
+    shown = tomllib.loads(done.stdout)
+    assert (shown["docs"], shown["seed"]) == (50, 4)
+
+
+def test_dry_run_runs_nothing(home: Path) -> None:
+    done = llamakit("world", "--docs", "77", "--dry-run", cwd=home)
+    assert json.loads(done.stdout)["would"] == "run"
+    again = llamakit("world", *SMALL, "--dry-run", cwd=home)
+    assert json.loads(again.stdout)["would"] == "reuse world:v1"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["wrld"], 2, "Did you mean 'world'"),
+        (["world", "--dosc", "4"], 2, "--docs"),
+        (["world", "--docs", "many"], 2, "many"),
+        (["world", "--docs", "-5"], 2, "docs = -5"),
+        (["world", "extra"], 2, "1 inputs given"),
+        (["world", "--name", "v1"], 2, "cannot name an artifact"),
+        (["dedup"], 2, "'documents' must be given"),
+        (["dedup", "nothing"], 3, "no artifact 'nothing'"),
+        (["dedup", "world"], 3, "documents must be documents, world:v1 is raw"),
+        (["show", "wrld"], 3, "Did you mean 'world'"),
+        (["show", "world:v99"], 3, "It has v1"),
+        (["world", "--config", "absent.toml"], 3, "no such config file"),
+        (["run", "absent"], 3, "no pipeline file 'absent'"),
+        (["ingest", "absent.jsonl", "--as", "documents"], 3, "absent.jsonl"),
+        (["generate", "world", "hello"], 3, "world:v1 is raw, a model is needed"),
+    ],
+)
+def test_errors_teach(home: Path, words: list[str], code: int, says: str) -> None:
+    done = llamakit(*words, cwd=home)
+    assert done.returncode == code, done.stderr
+    assert done.stdout == ""
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_wrong_config_key_is_corrected(home: Path, tmp_path: Path) -> None:
+    file = tmp_path / "w.toml"
+    file.write_text("dosc = 50\n")
+    done = llamakit("world", "--config", str(file), cwd=home)
+    assert done.returncode == 2
+    assert "Did you mean 'docs'" in done.stderr
+
+
+def test_debug_shows_the_traceback(home: Path) -> None:
+    done = llamakit("show", "nothing", cwd=home, env={"LLAMAKIT_DEBUG": "1"})
+    assert done.returncode == 3
+    assert "Traceback" in done.stderr
+
+
+def test_upkeep_commands(home: Path) -> None:
+    made = llamakit("world", *SMALL, "--name", "small", cwd=home).stdout.strip()
+    assert llamakit("tag", "small", "good", cwd=home).stdout == "small:good\n"
+    assert llamakit("show", "small:good", "--json", cwd=home).returncode == 0
+    assert "small:v1" in llamakit("lineage", "small", cwd=home).stdout
+    assert "graph LR" in llamakit("lineage", "small", "--format", "mermaid", cwd=home).stdout
+    assert "do not differ" in llamakit("diff", "small", "world:v1", cwd=home).stdout
+    assert llamakit("verify", "small", cwd=home).returncode == 0
+    file = next((home / made).glob("*.jsonl"))
+    data = bytearray(file.read_bytes())
+    data[5] ^= 1
+    file.write_bytes(data)
+    broken = llamakit("verify", "small", cwd=home)
+    assert broken.returncode == 4
+    assert file.name in broken.stdout
+    gone = llamakit("gc", "--json", cwd=home)
+    assert json.loads(gone.stdout)["deleted"] is False
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals_exit_with_their_codes(tmp_path: Path, number: signal.Signals, code: int) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "llamakit", "world", "--docs", "200000"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    drafts = tmp_path / "artifacts" / ".drafts"
+    deadline = time.monotonic() + 60
+    while not drafts.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.3)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == code, err
+    assert out == ""
+    assert "the same command continues" in err
+    assert not (tmp_path / "artifacts" / "world").exists()

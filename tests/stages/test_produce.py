@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from letters import Joined, Letters
+
+from llamakit.artifacts.store import DRAFTS, Store
+from llamakit.artifacts.upkeep import (
+    differences,
+    find_garbage,
+    lineage,
+    remove,
+    tag,
+    verify,
+)
+from llamakit.errors import InputError, LlamakitError, UsageError
+from llamakit.stages.produce import prepare, produce
+
+
+def test_same_config_is_reused_and_a_change_makes_the_next_version(store: Store) -> None:
+    first = produce(Letters(), store)
+    again = produce(Letters(), store)
+    changed = produce(Letters(times=5), store)
+    assert (first.reused, again.reused, changed.reused) == (False, True, False)
+    assert again.version.reference == "letters:v1"
+    assert changed.version.reference == "letters:v2"
+
+
+def test_execution_stays_out_of_the_fingerprint(store: Store) -> None:
+    assert (
+        prepare(Letters(workers=1), store).fingerprint
+        == prepare(Letters(workers=9), store).fingerprint
+    )
+
+
+def test_force_makes_a_new_version_with_the_same_digest(store: Store) -> None:
+    first = produce(Letters(), store)
+    forced = produce(Letters(), store, force=True)
+    assert forced.version.reference == "letters:v2"
+    assert forced.version.digest == first.version.digest
+
+
+def test_equal_bytes_upstream_change_nothing_downstream(store: Store) -> None:
+    produce(Letters(), store)
+    before = prepare(Joined(first="letters"), store).fingerprint
+    produce(Letters(), store, force=True)
+    assert prepare(Joined(first="letters"), store).fingerprint == before
+
+
+def test_references(store: Store) -> None:
+    one = produce(Letters(), store).version
+    two = produce(Letters(letter="b"), store).version
+    tag(store, one, "good")
+    assert store.resolve("letters").path == two.path
+    assert store.resolve("letters:v1").path == one.path
+    assert store.resolve("letters:good").path == one.path
+    assert store.resolve(str(one.path)).path == one.path
+    with pytest.raises(InputError, match="has no version or tag 'v9'"):
+        store.resolve("letters:v9")
+    with pytest.raises(InputError, match="Did you mean 'letters'"):
+        store.resolve("leters")
+    with pytest.raises(UsageError):
+        tag(store, one, "v7")
+
+
+def test_inputs_of_all_roles(store: Store, tmp_path: Path) -> None:
+    produce(Letters(), store)
+    produce(Letters(letter="b"), store, name="bees")
+    (tmp_path / "c.txt").write_text("ccc")
+    stage = Joined(
+        first="letters", others=("bees",), files=(str(tmp_path / "c.txt"), "bees/a.txt")
+    )
+    version = produce(stage, store).version
+    assert (version.path / "a.txt").read_text() == "aaabbbcccbbb"
+    roles = [(entry.role, entry.reference) for entry in version.record.inputs]
+    assert roles == [
+        ("first", "letters:v1"),
+        ("others", "bees:v1"),
+        ("files", str(tmp_path / "c.txt")),
+        ("files", "bees:v1"),
+    ]
+    tree = lineage(store, version)
+    assert [node.reference for node in tree.inputs] == [reference for _, reference in roles]
+
+
+def test_a_file_in_a_version_keeps_its_lineage_when_named_by_path(store: Store) -> None:
+    version = produce(Letters(), store).version
+    by_name = prepare(Joined(first="letters", files=("letters/a.txt",)), store)
+    by_path = prepare(Joined(first="letters", files=(str(version.path / "a.txt"),)), store)
+    assert by_name.fingerprint == by_path.fingerprint
+    assert by_path.entries[-1].reference == "letters:v1"
+
+
+def test_wrong_kind_and_missing_inputs(store: Store) -> None:
+    produce(Letters(), store)
+    with pytest.raises(InputError, match="missing must be documents, letters:v1 is raw"):
+        prepare(Joined(first="letters", missing="letters"), store)
+    with pytest.raises(InputError, match="no artifact 'nothing'"):
+        prepare(Joined(first="nothing"), store)
+    with pytest.raises(InputError, match="no such file"):
+        prepare(Joined(first="letters", files=("./absent.txt",)), store)
+    with pytest.raises(InputError, match="holds no file 'b.txt'"):
+        prepare(Joined(first="letters", files=("letters/b.txt",)), store)
+
+
+def test_a_failed_run_leaves_no_version(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise LlamakitError("no luck")
+
+    monkeypatch.setattr(Letters, "run", fail)
+    with pytest.raises(LlamakitError, match="no luck"):
+        produce(Letters(), store)
+    assert store.names() == []
+    monkeypatch.undo()
+    assert produce(Letters(), store).version.reference == "letters:v1"
+    assert list((store.root / DRAFTS).iterdir()) == []
+
+
+def test_names_are_checked(store: Store) -> None:
+    for bad in ("v3", "a/b", "", "..", ".hidden", "a:b"):
+        with pytest.raises(UsageError):
+            produce(Letters(), store, name=bad or "/")
+
+
+def test_verify_finds_one_flipped_byte_a_missing_and_a_stray_file(store: Store) -> None:
+    version = produce(Letters(), store).version
+    assert verify(version) == []
+    (version.path / "a.txt").write_text("aba")
+    assert [d.problem for d in verify(version)] == ["its bytes changed (sha256 differs)"]
+    (version.path / "a.txt").write_text("aaa")
+    (version.path / "stray").write_text("")
+    assert [d.path for d in verify(version)] == ["stray"]
+    (version.path / "stray").unlink()
+    (version.path / "a.txt").unlink()
+    assert [d.problem for d in verify(version)] == ["missing"]
+
+
+def test_a_broken_record_is_named(store: Store) -> None:
+    version = produce(Letters(), store).version
+    (version.path / "artifact.json").write_text("{")
+    with pytest.raises(InputError, match=r"artifact\.json"):
+        store.resolve("letters")
+
+
+def test_differences_name_keys(store: Store) -> None:
+    a = produce(Letters(), store).version
+    b = produce(Letters(times=4), store).version
+    found = {(d.section, d.key): (d.left, d.right) for d in differences(a, b)}
+    assert found["config", "times"] == (3, 4)
+    assert ("content", "digest") in found
+
+
+def test_gc_keeps_newest_tagged_and_ancestors(store: Store) -> None:
+    old = produce(Letters(letter="z"), store).version
+    used = produce(Letters(), store).version
+    produce(Joined(first="letters"), store)
+    tagged = produce(Letters(letter="t"), store).version
+    tag(store, tagged, "kept")
+    produce(Letters(letter="n"), store)
+    (store.root / DRAFTS / "dead" / "work").mkdir(parents=True)
+    found = find_garbage(store)
+    assert {g.path.name for g in found} == {"dead", old.path.name}
+    for garbage in found:
+        remove(garbage)
+    assert find_garbage(store) == []
+    assert verify(used) == []
+
+
+def test_a_metric_without_value_is_null(store: Store) -> None:
+    version = produce(Letters(), store).version
+    assert json.loads((version.path / "artifact.json").read_text())["metrics"] == {"mean": None}
