@@ -1,0 +1,126 @@
+"""Pieces of the evaluation's page: cells with intervals, the best model, texts cut short."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from llamakit.artifacts.page import Cell, Page, Value, shown
+from llamakit.evaluation.results import PartResult
+from llamakit.text.statistics import Estimate
+
+Own = Mapping[str, PartResult]
+"""One part's results by model."""
+
+Cells = list[Value | Cell]
+
+_SHOWN_CHARACTERS = 700
+_TITLES = {
+    "perplexity": "Perplexity",
+    "safety": "Safety",
+    "answers": "Side by side",
+}
+
+
+def add_groups(page: Page, caption: str, own: Own, models: Sequence[str]) -> None:
+    """A table of the main measure by group, where the part has groups."""
+    names = list(dict.fromkeys(name for result in own.values() for name in result.groups))
+    if not names:
+        return
+    rows: list[Cells] = []
+    for name in names:
+        cells: Cells = []
+        for model in models:
+            estimate = own[model].groups.get(name)
+            cells.append(Cell(None) if estimate is None else cell_of(estimate))
+        rows.append([name or "(none)", *cells])
+    page.table(["", *models], rows, caption)
+
+
+def cells_of(
+    own: Own,
+    measure: str,
+    models: Sequence[str],
+    *,
+    higher: bool | None = None,
+    counted: bool = False,
+) -> Cells:
+    """One cell a model for a measure, the best one bold."""
+    best = best_model(own, measure, higher) if len(models) > 1 else None
+    cells: Cells = []
+    for model in models:
+        estimate = own[model].measures.get(measure) if model in own else None
+        if estimate is None:
+            cells.append(Cell(None))
+            continue
+        cell = cell_of(estimate, strong=model == best)
+        if counted:
+            cell = Cell(cell.value, f"{cell.note}, n = {estimate.n:,}", cell.strong)
+        cells.append(cell)
+    return cells
+
+
+def cell_of(estimate: Estimate, *, strong: bool = False) -> Cell:
+    """A number with its interval in small print."""
+    value = estimate.value if math.isfinite(estimate.value) else None
+    return Cell(value, interval(estimate), strong)
+
+
+def interval(estimate: Estimate) -> str:
+    """`low–high`, or nothing when there is no interval."""
+    if not (math.isfinite(estimate.low) and math.isfinite(estimate.high)):
+        return ""
+    return f"{shown(estimate.low)}–{shown(estimate.high)}"
+
+
+def best_model(own: Own, measure: str, higher: bool | None = None) -> str | None:
+    """The model whose value is best; the first of equals."""
+    values = {
+        model: result.measures[measure].value
+        for model, result in own.items()
+        if measure in result.measures and math.isfinite(result.measures[measure].value)
+    }
+    if not values:
+        return None
+    up = next(iter(own.values())).higher_is_better if higher is None else higher
+    return (max if up else min)(values, key=lambda model: values[model])
+
+
+def share_between(
+    shares: Mapping[tuple[str, str], float | None], row: str, column: str
+) -> float | None:
+    """The share of decided comparisons that `row` wins against `column`."""
+    if (row, column) in shares:
+        return shares[row, column]
+    share = shares.get((column, row))
+    return None if share is None else 1 - share
+
+
+def kind_of(own: Own) -> str:
+    """The part's kind."""
+    return next(iter(own.values())).kind
+
+
+def main_of(own: Own) -> str:
+    """The part's main measure."""
+    return next(iter(own.values())).main
+
+
+def counted(own: Own) -> int:
+    """How many samples stand behind the part's main measure."""
+    return max(result.measures[result.main].n for result in own.values())
+
+
+def title_of(part: str) -> str:
+    """A part's heading."""
+    return _TITLES.get(part, part.replace("_", " ").capitalize())
+
+
+def drawn(value: float) -> float:
+    """A bar's height: one that does not exist is drawn as none."""
+    return value if math.isfinite(value) else 0.0
+
+
+def short(text: str) -> str:
+    """A text as long as a reader wants it."""
+    return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS].rstrip() + " …"
