@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import sys
+from subprocess import run
+from typing import Any
+
+import pytest
+import torch
+
+from llamakit.errors import InputError, UsageError
+from llamakit.model.config import PRESETS, ModelConfig, ffn_dim_for
+from llamakit.model.transformer import Transformer
+
+LLAMA2 = {  # paper's four sizes: width of the feed-forward layer, and all weights
+    "llama2-7b": (11_008, 6_738_415_616),
+    "llama2-13b": (13_824, 13_015_864_320),
+    "llama2-34b": (22_016, 33_743_970_304),
+    "llama2-70b": (28_672, 68_976_648_192),
+}
+
+
+@pytest.mark.parametrize("name", LLAMA2)
+def test_llama_2_sizes(name: str) -> None:
+    config = ModelConfig(**PRESETS[name], vocab_size=32_000)
+    assert (config.ffn_dim, config.parameters()) == LLAMA2[name]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_parameters_are_those_of_the_module(name: str) -> None:
+    config = ModelConfig(**PRESETS[name], vocab_size=32_000)
+    with torch.device("meta"):
+        model = Transformer(config)
+    assert sum(weight.numel() for weight in model.parameters()) == config.parameters()
+
+
+def test_tied_embeddings_are_counted_once(config: ModelConfig) -> None:
+    tied = ModelConfig(**{**vars(config), "tie_embeddings": True})
+    assert sum(weight.numel() for weight in Transformer(tied).parameters()) == tied.parameters()
+    assert config.parameters() - tied.parameters() == config.vocab_size * config.dim
+
+
+def test_width_of_the_feed_forward_layer() -> None:
+    assert ffn_dim_for(4096) == 11_008
+    assert ffn_dim_for(8192, 4096, 1.3) == 28_672
+    assert ffn_dim_for(288, 32) == 768
+
+
+def test_flops_are_about_six_a_weight() -> None:
+    config = ModelConfig(**PRESETS["llama2-7b"], vocab_size=32_000)
+    assert 6.0 < config.flops_per_token(4096) / config.parameters() < 7.0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"n_heads": 7}, {"n_kv_heads": 3}, {"dim": 4}, {"n_layers": 0}, {"vocab_size": -1}],
+)
+def test_numbers_that_do_not_fit(config: ModelConfig, change: dict[str, int]) -> None:
+    with pytest.raises(UsageError):
+        ModelConfig(**{**vars(config), **change})
+
+
+def test_huggingface_and_back(config: ModelConfig) -> None:
+    assert ModelConfig.from_huggingface(config.to_huggingface()) == config
+
+
+def test_huggingface_written_by_transformers(config: ModelConfig) -> None:
+    from transformers import LlamaConfig
+
+    values = LlamaConfig(**config.to_huggingface()).to_dict()
+    assert ModelConfig.from_huggingface(values) == config
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"rope_scaling": {"rope_type": "llama3", "factor": 8.0}}, "scaled rotary"),
+        ({"rope_scaling": {"type": "linear", "factor": 2.0}}, "scaled rotary"),
+        ({"rope_parameters": {"rope_type": "yarn", "rope_theta": 1e4}}, "scaled rotary"),
+        ({"attention_bias": True}, "attention_bias"),
+        ({"mlp_bias": True}, "mlp_bias"),
+        ({"hidden_act": "gelu"}, "gelu"),
+        ({"model_type": "mistral"}, "mistral"),
+        ({"head_dim": 32}, "head_dim 32"),
+        ({"quantization_config": {}}, "quantized"),
+    ],
+)
+def test_what_is_not_supported_is_refused(
+    config: ModelConfig, change: dict[str, Any], named: str
+) -> None:
+    with pytest.raises(InputError, match=named):
+        ModelConfig.from_huggingface({**config.to_huggingface(), **change})
+
+
+def test_missing_key(config: ModelConfig) -> None:
+    values = config.to_huggingface()
+    del values["hidden_size"]
+    with pytest.raises(InputError, match="hidden_size"):
+        ModelConfig.from_huggingface(values)
+
+
+def test_importing_it_imports_no_torch() -> None:
+    code = "import sys, llamakit.model.config; sys.exit('torch' in sys.modules)"
+    assert run([sys.executable, "-c", code], check=False).returncode == 0
