@@ -78,23 +78,21 @@ def gather(
         InputError: two files make tasks of one name, or an examples file belongs to no task.
     """
     sources = {family(stem(path)): read_task(path) for path in examples}
-    tasks: dict[str, Task] = {}
-    used = set()
-    for path in files:
-        task = read_task(path)
-        if task.name in tasks:
-            raise InputError(f"two task files are called {task.name!r}", where=str(path))
-        source = sources.get(family(task.name))
-        if source is not None:
-            used.add(family(task.name))
-        tasks[task.name] = limited(with_shots(task, shots, source), limit)
+    families = {family(stem(path)) for path in files}
     for name, source in sources.items():
-        if name not in used:
+        if name not in families:
             raise InputError(
                 f"no task is called {name!r} or {name!r} and a split, as in {name}_test",
                 where=source.name,
                 fix="Give an examples file the name of its task.",
             )
+    tasks: dict[str, Task] = {}
+    for path in files:
+        task = read_task(path)
+        if task.name in tasks:
+            raise InputError(f"two task files are called {task.name!r}", where=str(path))
+        shown = with_shots(task, shots, sources.get(family(task.name)))
+        tasks[task.name] = limited(shown, limit)
     return list(tasks.values())
 
 
