@@ -1,0 +1,234 @@
+"""Tokens become a base model."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from annotated_types import Ge, Gt, Interval
+
+from llamakit.artifacts.draft import Draft
+from llamakit.artifacts.kinds import Model, Tokens
+from llamakit.errors import UsageError
+from llamakit.model.config import PRESETS
+from llamakit.stages.fields import Execution, Identity, Input
+from llamakit.stages.stage import Outcome, Stage
+
+if TYPE_CHECKING:
+    from llamakit.model.config import ModelConfig
+
+# Beyond the shape. The llama2 rows are the paper's §2.2; those of the small models were chosen so
+# that a laptop's processor gets through a run.
+_TRAINING: dict[str, dict[str, object]] = {
+    "toy": {"lr": 3e-3, "batch_tokens": 16_384, "micro_batch": 8, "dtype": "fp32"},
+    "small": {"lr": 2e-3, "batch_tokens": 16_384, "micro_batch": 8, "dtype": "fp32"},
+    "base-15m": {"lr": 1e-3, "batch_tokens": 65_536, "micro_batch": 8, "dtype": "fp32"},
+    "110m": {"lr": 6e-4, "batch_tokens": 524_288, "micro_batch": 16, "dtype": "bf16"},
+    "llama2-7b": {"lr": 3e-4, "batch_tokens": 4_000_000, "micro_batch": 1, "dtype": "bf16"},
+    "llama2-13b": {"lr": 3e-4, "batch_tokens": 4_000_000, "micro_batch": 1, "dtype": "bf16"},
+    "llama2-34b": {"lr": 1.5e-4, "batch_tokens": 4_000_000, "micro_batch": 1, "dtype": "bf16"},
+    "llama2-70b": {"lr": 1.5e-4, "batch_tokens": 4_000_000, "micro_batch": 1, "dtype": "bf16"},
+}
+_WARMUP_STEPS = 2000
+_SHAPE = ("dim", "n_layers", "n_heads", "n_kv_heads", "ffn_dim")
+
+
+def _preset(name: str) -> dict[str, object]:
+    shape = dict(PRESETS[name])
+    return {"seq_len": shape.pop("max_seq_len"), **shape, **_TRAINING[name]}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pretrain(Stage):
+    """Train a base model from nothing on tokens.
+
+    A preset sets shape, learning rate and batch; every one of them can be set apart. The run reads
+    all tokens once, unless steps, token-budget or epochs says how long it is. Stopped, it goes on
+    from its last checkpoint and ends with the same bytes.
+    """
+
+    tokens: Input[Tokens]
+    """Tokens to train on; their vocabulary becomes the model's."""
+    preset: Identity[str] = "toy"
+    """Shape and settings: toy, small, base-15m, 110m, llama2-7b, -13b, -34b or -70b."""
+    dim: Identity[Annotated[int, Ge(2)] | None] = None
+    """Width of the residual stream; with another width, set ffn-dim too."""
+    n_layers: Identity[Annotated[int, Ge(1)] | None] = None
+    """Layers."""
+    n_heads: Identity[Annotated[int, Ge(1)] | None] = None
+    """Query heads."""
+    n_kv_heads: Identity[Annotated[int, Ge(1)] | None] = None
+    """Key-value heads: as many as query heads, one, or a number between that divides them."""
+    ffn_dim: Identity[Annotated[int, Ge(1)] | None] = None
+    """Width inside the feed-forward layers."""
+    seq_len: Identity[Annotated[int, Ge(2)] | None] = None
+    """Tokens of a row: the model's context length."""
+    rope_theta: Identity[Annotated[float, Gt(0)]] = 10_000.0
+    """Base of the rotary angles."""
+    tie_embeddings: Identity[bool] = False
+    """Use the embedding's matrix as the output layer; Llama 2 has two."""
+    steps: Identity[Annotated[int, Ge(1)] | None] = None
+    """Optimizer steps."""
+    token_budget: Identity[Annotated[int, Ge(1)] | None] = None
+    """Tokens to train on, instead of steps."""
+    epochs: Identity[Annotated[float, Gt(0)] | None] = None
+    """Passes over the tokens, instead of steps."""
+    batch_tokens: Identity[Annotated[int, Ge(1)] | None] = None
+    """Tokens an optimizer step, rounded down to whole rows."""
+    micro_batch: Identity[Annotated[int, Ge(1)] | None] = None
+    """Rows a forward pass."""
+    isolate_documents: Identity[bool] = False
+    """Keep attention and loss inside a document instead of the whole row."""
+    lr: Identity[Annotated[float, Gt(0)] | None] = None
+    """Peak learning rate."""
+    min_lr_ratio: Identity[Annotated[float, Interval(ge=0, le=1)]] = 0.1
+    """Where the cosine ends, as a share of the peak."""
+    warmup: Identity[Annotated[int, Ge(0)] | None] = None
+    """Steps of warm-up: by default 2,000, but no more than a tenth of all steps."""
+    weight_decay: Identity[Annotated[float, Ge(0)]] = 0.1
+    """Decoupled weight decay of matrices."""
+    clip: Identity[Annotated[float, Ge(0)]] = 1.0
+    """Largest gradient norm; 0 turns clipping off."""
+    dtype: Identity[Literal["fp32", "bf16"] | None] = None
+    """What the model computes in; bf16 keeps fp32 master weights. Small presets take fp32: on a
+    processor bf16 is 1.4 times as fast where it has the instructions, else 7 times slower."""
+    validation_tokens: Identity[Annotated[int, Ge(0)]] = 65_536
+    """Held-out tokens to measure the loss on, at most."""
+    seed: Identity[int] = 0
+    """Seed of the first weights and of the order of documents."""
+    device: Execution[Literal["auto", "cpu", "cuda"]] = "auto"
+    """Where to train: auto takes a GPU if there is one."""
+    threads: Execution[Annotated[int, Ge(0)]] = 0
+    """Threads on the processor; 0 lets torch choose."""
+    compile: Execution[bool] = False
+    """Compile the model first: slow to start, faster steps."""
+    checkpoint_every: Execution[Annotated[int, Ge(0)]] = 250
+    """Steps between checkpoints; 0 saves only when the run is stopped."""
+    log_every: Execution[Annotated[int, Ge(1)]] = 10
+    """Steps between rows of the metrics log."""
+    eval_every: Execution[Annotated[int, Ge(0)]] = 0
+    """Steps between measurements of the validation loss; 0 is a tenth of the run."""
+
+    makes: ClassVar = Model
+    revision: ClassVar = 1
+    panel: ClassVar = "Training"
+    presets: ClassVar = {name: _preset(name) for name in PRESETS}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        given = [n for n in ("steps", "token_budget", "epochs") if getattr(self, n) is not None]
+        if len(given) > 1:
+            raise UsageError(
+                f"{' and '.join(given)} both say how long the run is",
+                where=self.command(),
+                fix="Give one of them.",
+            )
+
+    def run(self, draft: Draft[Model]) -> Outcome:
+        from llamakit.model.transformer import Transformer
+        from llamakit.model.weights import load_vocabulary
+        from llamakit.text.tokens import TokenStore
+        from llamakit.training.batches import PackedDocuments
+        from llamakit.training.language import train_language_model
+        from llamakit.training.machine import (
+            check_memory,
+            pick_device,
+            training_bytes,
+            warn_of_slow_bf16,
+        )
+        from llamakit.training.plan import TrainingPlan
+
+        source = draft.input(self.tokens)
+        store = TokenStore.open(source.path)
+        # Left at None, these were filled by the preset.
+        assert self.seq_len is not None
+        assert self.batch_tokens is not None
+        assert self.micro_batch is not None
+        assert self.lr is not None
+        assert self.dtype is not None
+        config = self._shape(store.vocab_size)
+        device = pick_device(self.device)
+        check_memory(training_bytes(config, self.dtype), device)
+        warn_of_slow_bf16(self.dtype, device, draft.events)
+        rows = max(1, self.batch_tokens // self.seq_len)
+        micro_rows = min(rows, self.micro_batch)
+        batches = PackedDocuments(
+            store,
+            store.order,
+            seq_len=self.seq_len,
+            rows=rows,
+            micro_rows=micro_rows,
+            seed=self.seed,
+            isolate_documents=self.isolate_documents,
+        )
+        steps = self._steps(batches.tokens_per_epoch, rows * self.seq_len)
+        plan = TrainingPlan(
+            steps=steps,
+            lr=self.lr,
+            min_lr_ratio=self.min_lr_ratio,
+            warmup_steps=min(_WARMUP_STEPS, steps // 10) if self.warmup is None else self.warmup,
+            weight_decay=self.weight_decay,
+            clip=self.clip,
+            dtype=self.dtype,
+            device=device,
+            compile=self.compile,
+            checkpoint_every=self.checkpoint_every,
+            log_every=self.log_every,
+            eval_every=self.eval_every or max(1, steps // 10),
+        )
+        validation = []
+        if len(store.validation) and self.validation_tokens:
+            held_out = PackedDocuments(
+                store,
+                store.validation,
+                seq_len=self.seq_len,
+                rows=rows,
+                micro_rows=micro_rows,
+                seed=self.seed,
+                isolate_documents=self.isolate_documents,
+                shuffle=False,
+            )
+            validation = list(held_out.once(self.validation_tokens))
+        epochs = steps * rows * self.seq_len / batches.tokens_per_epoch
+        metrics = train_language_model(
+            draft,
+            Transformer(config, seed=self.seed),
+            load_vocabulary(source.path),
+            batches,
+            plan,
+            validation=validation,
+            n_threads=self.threads,
+            chat=False,
+            title=f"Base model ({self.preset})",
+            about="A base language model: it continues text and does not answer as an assistant.",
+            facts={
+                "batch": f"{rows * self.seq_len:,} tokens",
+                "data": f"{batches.tokens_per_epoch:,} tokens, read {epochs:.3g} times",
+                "data digest": source.digest[:16],
+            },
+        )
+        counts = {
+            "parameters": config.parameters(),
+            "steps": steps,
+            "tokens": steps * rows * self.seq_len,
+            "validation_tokens": sum(batch.tokens for batch in validation),
+        }
+        measured = "validation_loss" if validation else "loss"
+        headline = f"{measured.replace('_', ' ')} {metrics[measured]:.3f}"
+        return Outcome(counts=counts, metrics=metrics, headline=headline)
+
+    def _shape(self, vocab_size: int) -> "ModelConfig":
+        from llamakit.model.config import ModelConfig
+
+        assert self.seq_len is not None
+        return ModelConfig(
+            **{name: getattr(self, name) for name in _SHAPE},
+            vocab_size=vocab_size,
+            max_seq_len=self.seq_len,
+            rope_theta=self.rope_theta,
+            tie_embeddings=self.tie_embeddings,
+        )
+
+    def _steps(self, tokens_per_epoch: int, tokens_per_step: int) -> int:
+        if self.steps is not None:
+            return self.steps
+        tokens = self.token_budget or int((self.epochs or 1.0) * tokens_per_epoch)
+        return max(1, -(-tokens // tokens_per_step))

@@ -1,0 +1,82 @@
+"""Training a language model from start to saved folder: what pretraining and fine-tuning share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from torch import nn
+
+from llamakit.artifacts.draft import Draft
+from llamakit.artifacts.kinds import Model
+from llamakit.model.transformer import Transformer
+from llamakit.model.weights import save_model
+from llamakit.text.vocabulary import Vocabulary
+from llamakit.training.batches import Batch
+from llamakit.training.card import model_card
+from llamakit.training.loop import Batches, fit, mean_loss
+from llamakit.training.machine import threads
+from llamakit.training.objectives import next_token
+from llamakit.training.plan import TrainingPlan
+from llamakit.training.plots import write_training_page
+
+
+def train_language_model(
+    draft: Draft[Model],
+    model: Transformer,
+    vocabulary: Vocabulary,
+    batches: Batches[Batch],
+    plan: TrainingPlan,
+    *,
+    validation: Sequence[Batch],
+    n_threads: int,
+    chat: bool,
+    title: str,
+    about: str,
+    facts: Mapping[str, str | int | float],
+) -> dict[str, float]:
+    """Fit `model` to the next tokens of `batches` and save it into the draft with log and card.
+
+    Args:
+        draft: checkpoints go to its scratch, the report to its log, the model to its top.
+        model: trained in place.
+        vocabulary: saved with the model.
+        batches: training data.
+        plan: settings.
+        validation: held-out batches whose loss is measured on the way; may be empty.
+        n_threads: threads to compute with, 0 for torch's choice.
+        chat: whether the model knows the chat format afterwards.
+        title: heading of card and report.
+        about: the card's paragraph.
+        facts: what the card tells of the data.
+
+    Returns:
+        Metrics for the record: `loss`, `tokens`, and of validation data `validation_loss` and
+        `perplexity`.
+    """
+
+    def evaluate(model: nn.Module) -> dict[str, float]:
+        return {"validation_loss": mean_loss(model, next_token, validation, plan.device)["loss"]}
+
+    with threads(n_threads):
+        result = fit(
+            model,
+            next_token,
+            batches,
+            plan,
+            checkpoints=draft.work / "checkpoints",
+            log=draft.log,
+            events=draft.events,
+            evaluate=evaluate if validation else None,
+        )
+    metrics = {"loss": result.last["loss"], "tokens": float(result.tokens)}
+    if validation:
+        metrics["validation_loss"] = result.last["validation_loss"]
+        metrics["perplexity"] = math.exp(min(metrics["validation_loss"], 700))
+    shown = {name.replace("_", " "): value for name, value in metrics.items()}
+    shown["tokens"] = result.tokens
+    card = model_card(title, about, model.config, plan, {**facts, **shown})
+    save_model(draft.path, model, vocabulary, chat=chat, card=card)
+    parameters = model.config.parameters()
+    write_training_page(draft.log, title, {"parameters": parameters, "steps": plan.steps, **shown})
+    return metrics
