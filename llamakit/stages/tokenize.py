@@ -1,5 +1,6 @@
 """Documents and a vocabulary become tokens."""
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -18,7 +19,7 @@ class Tokenize(Stage):
 
     Each document is BOS, its text, EOS. A document that a mix up-samples is stored once and stands
     in the reading order as often as it is to be read. A share of the documents is kept out of that
-    order for validation; equal texts always fall on the same side.
+    order for validation; equal texts always fall on the same side. The vocabulary is copied along.
     """
 
     documents: Input[Documents]
@@ -38,9 +39,10 @@ class Tokenize(Stage):
 
     def run(self, draft: Draft[Tokens]) -> Outcome:
         """Encode shard by shard, then concatenate."""
-        from llamakit.corpus.mixture import document_shards
+        from llamakit.artifacts.mixture import document_shards
         from llamakit.engine.shards import map_shards
         from llamakit.text.tokens import join_parts
+        from llamakit.text.vocabulary import MODEL_FILE
         from llamakit.text.vocabulary import Vocabulary as Pieces
 
         model_path = Pieces.load(draft.input(self.vocabulary).path).model_path
@@ -57,6 +59,8 @@ class Tokenize(Stage):
             label="tokenize",
         )
         size = Pieces.load(model_path).size
+        with draft.writing(MODEL_FILE) as path:
+            shutil.copyfile(model_path, path)
         counts = join_parts([shard.part() for shard in shards], size, draft.writing)
         text_bytes = sum(result["bytes"] for result in results)
         bytes_per_token = text_bytes / max(counts["tokens"], 1)
@@ -76,7 +80,7 @@ class Shard:
     """What a worker process gets: where to read and write, nothing more."""
 
     documents: Any
-    """A shard of `corpus.mixture.document_shards`."""
+    """A shard of `artifacts.mixture.document_shards`."""
     model_path: Path
     scratch: Path
     """Scratch files are this path with different endings."""
@@ -96,12 +100,12 @@ class Shard:
 
 def encode_shard(shard: Shard) -> dict[str, Any]:
     """Encode one shard's documents into its scratch files."""
-    from llamakit.corpus.mixture import read_shard
+    from llamakit.artifacts.mixture import read_shard
     from llamakit.text.tokens import is_held_out, write_part
     from llamakit.text.vocabulary import Vocabulary as Pieces
 
     vocabulary = Pieces.load(shard.model_path)
-    frame = read_shard(shard.documents)
+    frame = read_shard(shard.documents, ["text"])
     texts = frame["text"].to_list()
     documents = [vocabulary.encode(text, bos=True, eos=True) for text in texts]
     repeats = [

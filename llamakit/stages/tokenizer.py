@@ -58,11 +58,11 @@ class Tokenizer(Stage):
 def _count_lines(version: Version[Documents]) -> int:
     import polars as pl
 
-    from llamakit.corpus.mixture import document_shards, read_shard
+    from llamakit.artifacts.mixture import document_shards, read_shard
 
     lines = 0
     for shard in document_shards(version):
-        frame = read_shard(shard)
+        frame = read_shard(shard, ["text"])
         per_document = (pl.col("text").str.count_matches("\n", literal=True) + 1).cast(pl.Int64)
         lines += int(frame.select((per_document * pl.col("repeats")).sum()).item())
     return lines
@@ -74,11 +74,11 @@ def _sentences(
     """Lines of all documents, or a random share of them; `counts["sentences"]` tells how many."""
     import numpy as np
 
-    from llamakit.corpus.mixture import document_shards, read_shard
+    from llamakit.artifacts.mixture import document_shards, read_shard
     from llamakit.text.vocabulary import split_sentences
 
     for index, shard in enumerate(document_shards(version)):
-        frame = read_shard(shard)
+        frame = read_shard(shard, ["text"])
         draws = np.random.default_rng([seed, index])
         for text, repeats in zip(frame["text"], frame["repeats"], strict=True):
             for _ in range(repeats):
@@ -92,8 +92,8 @@ def _sentences(
 
 def _compression(version: Version[Documents], vocabulary: Any) -> tuple[float, int]:
     """Bytes of text a token, and the tokens counted: over a first thousand documents."""
-    from llamakit.corpus.mixture import document_shards, read_shard
+    from llamakit.artifacts.mixture import document_shards, read_shard
 
-    texts = read_shard(document_shards(version)[0])["text"].head(1000).to_list()
+    texts = read_shard(document_shards(version)[0], ["text"])["text"].head(1000).to_list()
     tokens = sum(len(ids) for ids in vocabulary.encode_batch(texts))
     return sum(len(text.encode()) for text in texts) / max(tokens, 1), tokens

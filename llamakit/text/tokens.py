@@ -5,6 +5,7 @@
     order.bin       uint32 document indices to train on; an up-sampled document stands in it often
     validation.bin  uint32 document indices kept out of training
     tokens.json     dtype, vocabulary size and counts
+    tokenizer.model the vocabulary that the ids are of
 
 A document is BOS, its text, EOS: BOS as in Llama 2's own inputs, EOS so that a base model learns
 where a text ends. Documents lie in the order of the parts they come from; shuffling is the

@@ -170,7 +170,11 @@ def test_initialisation_follows_the_seed(config: ModelConfig) -> None:
 
 def test_initialisation_sizes() -> None:
     model = Transformer(ModelConfig(256, 8, 4, 4, 512, 1000, 64))
-    std = {name: float(value.std()) for name, value in model.named_parameters() if value.ndim == 2}
+    std = {
+        name: float(value.detach().std())
+        for name, value in model.named_parameters()
+        if value.ndim == 2
+    }
     for name, found in std.items():
         wanted = 0.02 / 4 if name.endswith(("o_proj.weight", "down_proj.weight")) else 0.02
         assert found == pytest.approx(wanted, rel=0.05), name
@@ -181,6 +185,7 @@ def test_tied_embeddings_share_one_matrix(make_model: Make) -> None:
     assert model.head_weight is model.model.embed_tokens.weight
 
 
+@torch.no_grad()
 def test_reward_reads_the_last_real_token(config: ModelConfig, rows: Rows) -> None:
     model = RewardModel(config, seed=2).eval()
     short, long = rows(7, 20)
@@ -195,5 +200,5 @@ def test_reward_reads_the_last_real_token(config: ModelConfig, rows: Rows) -> No
 
 def test_reward_head_size(config: ModelConfig) -> None:
     wide = dataclasses.replace(config, dim=4096, n_layers=1, n_heads=64)
-    std = float(RewardModel(wide).score.weight.std())
+    std = float(RewardModel(wide).score.weight.detach().std())
     assert std == pytest.approx((4096 + 1) ** -0.5, rel=0.05)
