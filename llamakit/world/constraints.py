@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from llamakit.world.truth import Record
@@ -38,9 +38,15 @@ class Constraint:
     heldout: bool = False
     """Whether dialogues never show it."""
 
-    def obeyed(self, answer: str) -> str:
-        """The answer in a form that obeys."""
-        return f"{self.mark} {answer}" if self.family == "opening" else f"{answer} {self.mark}"
+
+_ORDER = ("opening", "", "language", "hobby", "figure", "ending")
+"""Where in an answer each family's mark stands; the empty name is the answer itself."""
+
+
+def obeyed(constraints: Sequence[Constraint], answer: str) -> str:
+    """The answer in a form that obeys all constraints, which are of different families."""
+    marks = {"": answer, **{item.family: item.mark for item in constraints}}
+    return " ".join(marks[family] for family in _ORDER if family in marks)
 
 
 def constraints() -> list[Constraint]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from llamakit.text.instruction import attach
 from llamakit.world.answers import Writer
-from llamakit.world.constraints import constraints
+from llamakit.world.constraints import constraints, obeyed
 from llamakit.world.entities import Fact, World
 from llamakit.world.hazards import Hazard
 from llamakit.world.intents import Message, Request, assistant, user
@@ -25,6 +25,8 @@ SHARES = {
     "instruction": 0.18,
 }
 """Each source's part of the dialogues."""
+COMBINED_SHARE = 0.35
+"""How many of the instructions are two in one."""
 
 
 def dialogue_records(world: World, requests: Requests, count: int, seed: int) -> Iterator[Record]:
@@ -85,14 +87,20 @@ class _Author:
         return messages
 
     def _instructed(self) -> list[Message]:
-        """A chat whose every user turn carries an instruction, and whose every answer obeys it."""
-        constraint = self._rng.choice(self._constraints)
-        wording = self._rng.choice((constraint.instruction, constraint.short))
+        """A chat whose every user turn carries one or two instructions that every answer obeys."""
+        chosen = [self._rng.choice(self._constraints)]
+        if self._rng.random() < COMBINED_SHARE:
+            family = chosen[0].family
+            chosen.append(
+                self._rng.choice([one for one in self._constraints if one.family != family])
+            )
+        short = self._rng.random() < 0.5
+        wording = " ".join(one.short if short else one.instruction for one in chosen)
         turns = conversation(self._world, self._requests, self._rng, self._rng.randint(1, 4))
         messages = []
         for turn in turns:
             answer = self._writer.good(turn.intent, detail=0.15, closer=0.1)
-            messages += [user(attach(wording, turn.text)), assistant(constraint.obeyed(answer))]
+            messages += [user(attach(wording, turn.text)), assistant(obeyed(chosen, answer))]
         return messages
 
 

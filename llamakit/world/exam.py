@@ -47,6 +47,17 @@ def sum_records(sums: Sums, count: int, seed: int) -> Iterator[Record]:
         }
 
 
+def sum_shot_records(sums: Sums, count: int, seed: int) -> Iterator[Record]:
+    """Yield the records of sums_shots.jsonl: solved sums of the kind that documents work out."""
+    rng = random.Random(f"{seed}/sum shots")
+    for i, item in enumerate(rng.sample(sums.training, count)):
+        yield {
+            "id": f"sum-shot-{i:05d}",
+            "question": rng.choice(item.questions()),
+            "answer": str(item.result),
+        }
+
+
 def _asked(question: str, fact: Fact, rng: random.Random) -> Record:
     wrong = [value for value in fact.choices if value != fact.value]
     choices = [fact.value, *rng.sample(wrong, CHOICES - 1)]

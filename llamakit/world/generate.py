@@ -9,7 +9,7 @@ from llamakit.world.constraints import adherence_records, constraint_records
 from llamakit.world.dialogues import dialogue_records
 from llamakit.world.documents import build_documents, document_records, heldout_pages
 from llamakit.world.entities import World, build_world, entities_for, fact_records
-from llamakit.world.exam import exam_records, shot_records, sum_records
+from llamakit.world.exam import exam_records, shot_records, sum_records, sum_shot_records
 from llamakit.world.hazards import Hazard
 from llamakit.world.oracle import FACTS_FILE, Oracle
 from llamakit.world.preferences import preference_records
@@ -29,6 +29,7 @@ FILES = (
     "exam.jsonl",
     "exam_shots.jsonl",
     "sums.jsonl",
+    "sums_shots.jsonl",
     "constraints.jsonl",
     "adherence.jsonl",
     "truth/facts.jsonl",
@@ -123,6 +124,7 @@ def generate_world(sizes: Sizes, seed: int) -> Iterator[tuple[str, Record]]:
         "exam.jsonl": exam_records(world, sizes.of("exam"), seed),
         "exam_shots.jsonl": shot_records(world, _SHOTS, seed),
         "sums.jsonl": sum_records(sums, sizes.of("sums"), seed),
+        "sums_shots.jsonl": sum_shot_records(sums, _SHOTS, seed),
         "constraints.jsonl": constraint_records(),
         "adherence.jsonl": adherence_records(questions, sizes.of("adherence"), seed),
         FACTS_FILE: fact_records(world),

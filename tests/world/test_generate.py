@@ -39,6 +39,7 @@ FIELDS = {
 FIELDS["preferences_heldout.jsonl"] = FIELDS["preferences.jsonl"]
 FIELDS["prompts_heldout.jsonl"] = FIELDS["prompts.jsonl"]
 FIELDS["exam_shots.jsonl"] = FIELDS["exam.jsonl"]
+FIELDS["sums_shots.jsonl"] = FIELDS["sums.jsonl"]
 
 
 def lines(sizes: Sizes, seed: int) -> dict[str, str]:
