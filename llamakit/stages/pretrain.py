@@ -83,6 +83,12 @@ class Pretrain(Stage):
     """Where the cosine ends, as a share of the peak."""
     warmup: Identity[Annotated[int, Ge(0)] | None] = None
     """Steps of warm-up: by default 2,000, but no more than a tenth of all steps."""
+    beta1: Identity[Annotated[float, Interval(ge=0, lt=1)]] = 0.9
+    """AdamW's decay of the mean gradient."""
+    beta2: Identity[Annotated[float, Interval(ge=0, lt=1)]] = 0.95
+    """AdamW's decay of the mean squared gradient."""
+    eps: Identity[Annotated[float, Gt(0)]] = 1e-5
+    """AdamW's floor of the divisor."""
     weight_decay: Identity[Annotated[float, Ge(0)]] = 0.1
     """Decoupled weight decay of matrices."""
     clip: Identity[Annotated[float, Ge(0)]] = 1.0
@@ -165,6 +171,8 @@ class Pretrain(Stage):
             lr=self.lr,
             min_lr_ratio=self.min_lr_ratio,
             warmup_steps=min(_WARMUP_STEPS, steps // 10) if self.warmup is None else self.warmup,
+            betas=(self.beta1, self.beta2),
+            eps=self.eps,
             weight_decay=self.weight_decay,
             clip=self.clip,
             dtype=self.dtype,

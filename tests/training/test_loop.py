@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -226,3 +227,31 @@ def test_progress_is_told_live(tmp_path: Path) -> None:
     train(tmp_path, events=events)
     assert len(events.figures) == PLAN.steps
     assert set(events.figures[0]) == {"loss", "tok/s"}
+
+
+def test_a_real_sigterm_saves_and_then_stops(tmp_path: Path) -> None:
+    events = Events()
+
+    @dataclass(frozen=True)
+    class Signalling(RandomRows):
+        def batch(self, step: int) -> list[Rows]:
+            if step == 2:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return super().batch(step)
+
+    before = signal.signal(signal.SIGTERM, lambda number, frame: events.stop(number))
+    try:
+        with pytest.raises(Stopped) as stopped:
+            train(tmp_path, batches=Signalling(), events=events)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert stopped.value.signal == signal.SIGTERM
+    assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["step-00000003"]
+
+
+def test_a_compiled_model_keeps_its_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[nn.Module] = []
+    monkeypatch.setattr(nn.Module, "compile", lambda self: compiled.append(self))  # noqa: PLW0108
+    model, _ = train(tmp_path, replace(PLAN, compile=True))
+    assert compiled == [model]
+    assert set(weights(model)) == set(weights(Net()))
