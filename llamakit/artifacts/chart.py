@@ -27,6 +27,7 @@ _INK, _GRID = "#010203", "#040506"
 _SERIES = ("#2f6fdb", "#d9822b", "#2a9d74", "#b5479d", "#7a6ff0", "#8a8f2a", "#c94f4f", "#4a8fa8")
 _SIZE_INCHES = (6.8, 3.1)
 _MARKED_POINTS = 30
+_NAMED_PLACES = 12
 _LABELLED_CELLS = 150
 _SETTINGS: dict[str, object] = {
     "svg.hashsalt": "llamakit",
@@ -79,10 +80,13 @@ def lines(
         axes.set_yscale("log")
     if y_limits is not None:
         axes.set_ylim(*y_limits)
-    if all(float(x).is_integer() for xs, _ in series.values() for x in xs) and not log_x:
-        from matplotlib.ticker import MaxNLocator
-
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    places = sorted({float(x) for xs, _ in series.values() for x in xs})
+    if all(place.is_integer() for place in places) and not log_x:
+        # Steps and turns are whole: no ticks between them.
+        if len(places) <= _NAMED_PLACES:
+            axes.set_xticks(places)
+        else:
+            axes.locator_params(axis="x", integer=True)
     _legend(axes, len(series))
     return _finish(figure, title or f"{y_label} by {x_label}")
 

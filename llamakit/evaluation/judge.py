@@ -82,11 +82,7 @@ def answers(
         for index, ((name, messages), message) in enumerate(answered)
     ]
     missing = len(prompts) - len(rows)
-    measures = {
-        judge: bootstrap_mean([_sigmoid(v) for v in values_of(rows, judge)], seed)
-        for judge in scores
-    }
-    measures["words"] = bootstrap_mean(values_of(rows, "words"), seed)
+    measures = measures_of_scores(rows, list(scores), seed)
     return PartResult(
         part="answers",
         model=candidate.name,
@@ -97,6 +93,18 @@ def answers(
         notes=[f"{missing} prompts are {TOO_LONG} and were left out."] if missing else [],
         rows=rows,
     )
+
+
+def measures_of_scores(
+    rows: Sequence[Row], judges: Sequence[str], seed: int
+) -> dict[str, Estimate]:
+    """Mean score by each judge, as a share (0-1), and the mean length in words."""
+    measures = {
+        judge: bootstrap_mean([_sigmoid(value) for value in values_of(rows, judge)], seed)
+        for judge in judges
+    }
+    measures["words"] = bootstrap_mean(values_of(rows, "words"), seed)
+    return measures
 
 
 def reward_verdict(judge: str) -> Verdict:

@@ -35,6 +35,8 @@ SAMPLES: Schema = {
 }
 """`values` is a JSON object: the sample's own contribution to each measure."""
 
+# Of fewer items a bootstrap interval says too little.
+_FEWEST = 10
 # What a part's models are compared by, item by item, where it is not the main measure.
 _PAIRED_BY = {"perplexity": "bits_per_byte"}
 
@@ -106,7 +108,7 @@ def _differences(
                     "from": first,
                     "to": second,
                     "difference": asdict(estimate),
-                    "clear": estimate.low > 0 or estimate.high < 0,
+                    "clear": estimate.n >= _FEWEST and (estimate.low > 0 or estimate.high < 0),
                 }
             )
     return found

@@ -44,9 +44,10 @@ def cells_of(
     *,
     higher: bool | None = None,
     counted: bool = False,
+    marked: bool = True,
 ) -> Cells:
-    """One cell a model for a measure, the best one bold."""
-    best = best_model(own, measure, higher) if len(models) > 1 else None
+    """One cell a model for a measure, the best one bold if `marked`."""
+    best = best_model(own, measure, higher) if marked and len(models) > 1 else None
     cells: Cells = []
     for model in models:
         estimate = own[model].measures.get(measure) if model in own else None
@@ -74,13 +75,13 @@ def interval(estimate: Estimate) -> str:
 
 
 def best_model(own: Own, measure: str, higher: bool | None = None) -> str | None:
-    """The model whose value is best; the first of equals."""
+    """The model whose value is best; None when all values are equal or there are none."""
     values = {
         model: result.measures[measure].value
         for model, result in own.items()
         if measure in result.measures and math.isfinite(result.measures[measure].value)
     }
-    if not values:
+    if not values or (len(values) > 1 and len(set(values.values())) == 1):
         return None
     up = next(iter(own.values())).higher_is_better if higher is None else higher
     return (max if up else min)(values, key=lambda model: values[model])

@@ -53,14 +53,18 @@ def report_page(report: Mapping[str, Any], results: Sequence[PartResult]) -> Pag
 
 
 def _headlines(parts: Mapping[str, Own], models: Sequence[str]) -> dict[str, Cell]:
+    """Each part's main number: the best model's, or the one that all have."""
     tiles = {}
     for name, own in parts.items():
-        best = best_model(own, main_of(own))
-        if best is None:
-            continue
-        estimate = own[best].measures[main_of(own)]
-        label = name if len(models) == 1 else f"{name} · best: {best}"
-        tiles[label] = Cell(estimate.value, interval(estimate))
+        main = main_of(own)
+        best = best_model(own, main)
+        estimate = own[best or models[0]].measures[main]
+        note = interval(estimate)
+        if len(models) > 1:
+            note = f"{best}, {note}" if best else f"all models, {note}"
+        label = name if name == main or kind_of(own) == "task" else f"{name}: {main}"
+        value = estimate.value if math.isfinite(estimate.value) else None
+        tiles[label.replace("_", " ")] = Cell(value, note)
     return tiles
 
 
@@ -103,14 +107,15 @@ def _perplexity(page: Page, name: str, own: Own, models: Sequence[str]) -> None:
         " documents.",
     )
     bits = [own[model].measures["bits_per_byte"] for model in models]
-    page.chart(
-        chart.bars(
-            list(models),
-            {"bits per byte": [drawn(one.value) for one in bits]},
-            y_label="bits per byte",
-            intervals={"bits per byte": [(one.low, one.high) for one in bits]},
+    if len(models) > 1:
+        page.chart(
+            chart.bars(
+                list(models),
+                {"bits per byte": [drawn(one.value) for one in bits]},
+                y_label="bits per byte",
+                intervals={"bits per byte": [(one.low, one.high) for one in bits]},
+            )
         )
-    )
     rows: list[Cells] = [
         [m.replace("_", " "), *cells_of(own, m, models)] for m in ("perplexity", "bits_per_byte")
     ]
@@ -190,7 +195,8 @@ def _side_by_side(
     )
     for judge, matches in wins.items():
         shares = {(m["first"], m["second"]): m["win_share"]["value"] for m in matches}
-        if matches:
+        # Two models are one number; from three on a picture helps.
+        if len(models) > 2:
             grid = [[share_between(shares, row, column) for column in models] for row in models]
             page.chart(
                 chart.heatmap(
@@ -198,6 +204,7 @@ def _side_by_side(
                 ),
                 f"Win share, judged by {judge}",
             )
+        if matches:
             rows: list[Cells] = [
                 [
                     f"{m['first']} against {m['second']}",
@@ -225,7 +232,8 @@ def _side_by_side(
         )
     measures = next(iter(own.values())).measures
     means: list[Cells] = [
-        [f"mean {measure}", *cells_of(own, measure, models)] for measure in measures
+        [f"mean {measure}", *cells_of(own, measure, models, marked=measure in wins)]
+        for measure in measures
     ]
     page.table(["", *models], means)
 
@@ -234,7 +242,8 @@ def _differences(page: Page, differences: Sequence[Mapping[str, Any]]) -> None:
     page.section(
         "Differences",
         "Two models on the same items: the mean difference with a paired bootstrap interval. It is"
-        " clear when the interval leaves zero out (95%, not corrected for the number of rows).",
+        " clear when the interval leaves zero out (95%, not corrected for the number of rows) and"
+        " there are ten items or more.",
     )
     rows: list[Cells] = []
     for one in differences:
