@@ -70,6 +70,12 @@ def accuracy_by_safety(scored: Sequence[ScoredPair]) -> dict[str, Estimate]:
     return _by(names, scored, [one.pair.safety for one in scored], "unlabelled")
 
 
+def accuracy_by_source(scored: Sequence[ScoredPair]) -> dict[str, Estimate]:
+    """Accuracy for each source that occurs, by name."""
+    sources = [one.pair.source for one in scored]
+    return _by(sorted(set(sources)), scored, sources, "")
+
+
 def calibration(scored: Sequence[ScoredPair]) -> list[tuple[float, Estimate]]:
     """(mean predicted probability, share agreed) in bins of `sigmoid(|score difference|)`."""
     bins: list[list[tuple[float, bool]]] = [[] for _ in range(CALIBRATION_BINS)]
@@ -120,6 +126,8 @@ def figures(scored: Sequence[ScoredPair], gate: GateQuality | None) -> dict[str,
             found[f"agreement_grade_{name}"] = one.value
         for name, one in accuracy_by_safety(scored).items():
             found[f"agreement_safety_{name}"] = one.value
+        for name, one in accuracy_by_source(scored).items():
+            found[f"agreement_source_{name}"] = one.value
     if gate is not None:
         # A share of nothing is no number, and a record holds numbers only.
         shares = {"rate": gate.rate, "precision": gate.precision, "recall": gate.recall}

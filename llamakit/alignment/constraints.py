@@ -52,7 +52,9 @@ def constraint_files(paths: Sequence[Path]) -> list[Path]:
 
 
 def read_constraints(paths: Sequence[Path]) -> list[Constraint]:
-    """Read JSONL files of constraints, one object a line: `id, instruction, short, family, check?`.
+    """Read JSONL files of constraints: `id, instruction, short, family` and maybe `check, split`.
+
+    Constraints of another `split` than `training` are held out for evaluation, and left out here.
 
     Raises:
         InputError: a line is no such object, its check is unknown, or there is no constraint at
@@ -67,11 +69,14 @@ def read_constraints(paths: Sequence[Path]) -> list[Constraint]:
                 f"the constraints cannot be read ({error.strerror})", where=str(path)
             ) from None
         for number, line in enumerate(lines, start=1):
-            if line.strip():
-                found.append(_constraint(line, f"{path.name}:{number}"))
+            if not line.strip():
+                continue
+            constraint = _constraint(line, f"{path.name}:{number}")
+            if constraint is not None:
+                found.append(constraint)
     if not found:
         names = ", ".join(path.name for path in paths)
-        raise InputError("there is no constraint in it", where=names)
+        raise InputError("there is no constraint to train on in it", where=names)
     return found
 
 
@@ -86,7 +91,7 @@ def combine(constraints: Sequence[Constraint], most: int, chance: random.Random)
     )
 
 
-def _constraint(line: str, where: str) -> Constraint:
+def _constraint(line: str, where: str) -> Constraint | None:
     try:
         record: dict[str, Any] = json.loads(line)
         texts = {name: record[name] for name in ("id", "instruction", "short", "family")}
@@ -104,4 +109,5 @@ def _constraint(line: str, where: str) -> Constraint:
             holds(check, "-")
         except (InputError, AttributeError) as error:
             raise InputError(f"its check cannot be used: {error}", where=where) from None
-    return Constraint(**texts, check=check)
+    held_out = record.get("split", "training") != "training"
+    return None if held_out else Constraint(**texts, check=check)

@@ -164,9 +164,8 @@ def synthesise_shard(shard: Shard) -> dict[str, Any]:
         if made and len(samples) < SAMPLES_PER_SHARD:
             samples.append(made[-1]["messages"])
     write_dialogues(shard.answers, rows)
-    counts["dialogues"] = len(rows)
     return {
-        "counts": {name: count for name, count in counts.items() if count},
+        "counts": {**{n: count for n, count in counts.items() if count}, "dialogues": len(rows)},
         "by_turn": by_turn,
         "by_family": by_family,
         "samples": samples,

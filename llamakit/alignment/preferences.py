@@ -32,6 +32,7 @@ class Pair:
     rejected: Ids
     grade: str | None
     safety: str | None
+    source: str
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,7 @@ def tokenise_pairs(
                 rejected=np.asarray(rejected, dtype=np.int32),
                 grade=row["grade"],
                 safety=row["safety"],
+                source=row["source"],
             )
         )
     return pairs, counts

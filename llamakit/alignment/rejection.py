@@ -111,7 +111,11 @@ def sample_shard(shard: Shard) -> dict[str, Any]:
         )
     write_dialogues(shard.answers, winners)
     return {
-        "counts": {**counts, "prompts": len(rows), "dialogues": len(winners)},
+        "counts": {
+            **{n: c for n, c in counts.items() if c},
+            "prompts": len(rows),
+            "dialogues": len(winners),
+        },
         "scores": [[one.score for one in held] for held in candidates],
         "temperatures": [[one.temperature for one in held] for held in candidates],
         "won_temperatures": [best.temperature for held in candidates if (best := best_of(held))],

@@ -13,6 +13,7 @@ from llamakit.alignment.agreement import (
     accuracy,
     accuracy_by_grade,
     accuracy_by_safety,
+    accuracy_by_source,
     calibration,
 )
 from llamakit.artifacts import chart
@@ -42,6 +43,7 @@ def rm_page(
         page.section("Agreement with annotators", "Share of held-out pairs, 95% Wilson intervals.")
         _estimates(page, "grade", accuracy_by_grade(scored))
         _estimates(page, "safety bin", accuracy_by_safety(scored))
+        _estimates(page, "source", accuracy_by_source(scored))
         page.section(
             "Calibration", "Probability that the model gives its choice, and how often it is right."
         )

@@ -18,9 +18,9 @@ from llamakit.alignment.grades import SAFETY_LABELS
 from llamakit.alignment.padding import pad_right
 from llamakit.alignment.ppo import Ppo, PpoPlan
 from llamakit.alignment.preferences import PairBatches, tokenise_pairs
-from llamakit.alignment.ranking import objective, ranking_loss
+from llamakit.alignment.ranking import centring_loss, objective, ranking_loss, safety_loss
 from llamakit.alignment.response import in_groups, response_entropy, response_logprobs
-from llamakit.alignment.reward import SAFETY_THRESHOLD, kl_k1, kl_k3, logit, token_rewards
+from llamakit.alignment.reward import SAFETY_THRESHOLD, kl_k1, kl_k3, safety_gate, token_rewards
 from llamakit.alignment.rollout import rollout
 from llamakit.alignment.scoring import Judges, score, score_rows
 from llamakit.model.generation import Sampling
@@ -56,6 +56,7 @@ def preference(index: int, grade: str | None, safety: str | None) -> dict[str, o
         "rejected": [{"role": "assistant", "content": "No." + " I will not." * (index % 3)}],
         "grade": grade,
         "safety": safety,
+        "source": "test",
     }
 
 
@@ -340,35 +341,30 @@ def test_17_the_papers_settings_are_the_defaults(
     assert steps == [ppo.plan.lr] * 4
 
 
-def test_20_a_pure_ranking_loss_drifts_and_the_anchors_hold(
-    policy: Transformer, vocabulary: Vocabulary
-) -> None:
-    """The gate compares scores with a fixed threshold, so their mean must stay near 0."""
-    rows = [preference(i, "better", "both_safe") for i in range(16)]
-    pairs, _ = tokenise_pairs(rows, vocabulary, 128)
-    batches = PairBatches(
-        pairs, batch_pairs=16, micro_pairs=16, epochs=40, seed=0, margin="none", pad=0
-    )
-    answers = [row for pair in pairs for row in (pair.chosen, pair.rejected)]
+def test_20_a_pure_ranking_loss_drifts_and_the_anchors_hold() -> None:
+    """The gate compares scores with a fixed threshold, so their mean must not be free.
+
+    Scores are trained directly, from a drifted start where the gate fires on every answer.
+    """
     means, fires = {}, {}
-    for name, weights in {"ranking": (0, 0), "auxiliary": (1, 0), "centred": (0, 0.1)}.items():
-        model = reward_from_model(policy, seed=0)
-        with torch.no_grad():
-            # A drifted start: a shift that all answers share is nothing to the ranking loss.
-            ids_RL, lengths_R = pad_right(answers, 0)
-            hidden_RD = model.body(ids_RL)[torch.arange(len(answers)), lengths_R - 1]
-            shift_D = hidden_RD.mean(dim=0)
-            model.score.weight -= 5 * shift_D / shift_D.square().sum()
-        adam = torch.optim.AdamW(model.parameters(), lr=3e-3)
-        for step in range(batches.steps):
-            loss = objective(*weights)(model, batches.batch(step)[0])
-            torch.autograd.backward(loss.total / loss.count)
-            adam.step()
-            adam.zero_grad()
-        scores = score_rows(model, answers, 0)
-        means[name] = scores.mean().item()
-        fires[name] = (scores < logit(SAFETY_THRESHOLD)).float().mean().item()
-    assert fires["ranking"] > 0.9
-    assert fires["auxiliary"] == 0
-    assert abs(means["centred"]) < 0.5
-    assert means["ranking"] < -3
+    for name, aux, centring in (("ranking", 0.0, 0.0), ("aux", 1.0, 0.0), ("centred", 0.0, 0.1)):
+        generator = torch.Generator().manual_seed(0)
+        scores_2B = (torch.randn((2, 32), generator=generator) - 5).requires_grad_()
+        safe_B = torch.ones(32)
+        for _ in range(200):
+            chosen_B, rejected_B = scores_2B
+            loss = ranking_loss(chosen_B, rejected_B, torch.zeros(32)).sum()
+            loss = loss + aux * safety_loss(chosen_B, rejected_B, safe_B, safe_B).sum()
+            loss = loss + centring * centring_loss(chosen_B, rejected_B).sum()
+            (gradient,) = torch.autograd.grad(loss, scores_2B)
+            scores_2B = (scores_2B - 0.1 * gradient).detach().requires_grad_()
+        means[name] = scores_2B.mean().item()
+        gate = safety_gate(scores_2B[0], torch.zeros(32, dtype=torch.bool), SAFETY_THRESHOLD)
+        fires[name] = gate.float().mean().item()
+    assert means["ranking"] == pytest.approx(-5, abs=0.3)
+    assert abs(means["centred"]) < 0.3
+    assert (fires["ranking"], fires["aux"], fires["centred"]) == (
+        pytest.approx(0.95, abs=0.06),
+        0,
+        0,
+    )

@@ -1,0 +1,149 @@
+"""Dialogues, a chat model and constraints become ghost attention's training dialogues."""
+
+from dataclasses import dataclass, field
+from typing import Annotated, ClassVar, Literal
+
+from annotated_types import Ge, Interval
+
+from llamakit.artifacts.draft import Draft
+from llamakit.artifacts.kinds import Dialogues, Model
+from llamakit.errors import LlamakitError, UsageError
+from llamakit.stages.fields import Execution, Files, Identity, Input, Inputs
+from llamakit.stages.stage import Outcome, Stage
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gatt(Stage):
+    """Write dialogues that hold an instruction given once (ghost attention).
+
+    The model answers the user turns of dialogues with a random instruction attached to every turn;
+    the result has it on the first turn only, and only the last answer is trained on. Fine-tune on
+    it with `sft`. The report shows how often the model itself obeyed, by turn: it is the
+    teacher.
+    """
+
+    dialogues: Inputs[Dialogues]
+    """Dialogues whose user turns are answered; their own answers are not used."""
+    model: Input[Model]
+    """Chat model that answers."""
+    constraints: Files
+    """JSONL files of constraints (id, instruction, short, family, maybe check and split), or raw
+    artifacts or folders with a constraints.jsonl."""
+    min_turns: Identity[Annotated[int, Ge(1)]] = 2
+    """Fewest exchanges of a dialogue that is kept."""
+    max_turns: Identity[Annotated[int, Ge(1)]] = 8
+    """Most user turns taken from a dialogue."""
+    max_constraints: Identity[Annotated[int, Ge(1)]] = 2
+    """Most constraints combined into one instruction, each of another family."""
+    shorten_prob: Identity[Annotated[float, Interval(ge=0, le=1)]] = 0.5
+    """Probability that the instruction is given in its short form in the result."""
+    plain_share: Identity[Annotated[float, Interval(ge=0, le=1)]] = 0.0
+    """Share of dialogues without any instruction, so that the model does not obey where none is
+    given."""
+    keep: Identity[Literal["none", "last", "all"]] = "none"
+    """Filter by the constraints' checks: keep dialogues whatever the answers, whose last answer
+    obeys, or whose every answer does."""
+    cut: Identity[Literal["end", "every"]] = "end"
+    """Make one dialogue of each, or one for each of its turns from min-turns on."""
+    temperature: Identity[Annotated[float, Ge(0)]] = 0.6
+    """Sampling temperature; 0 takes the likeliest token."""
+    top_p: Identity[Annotated[float, Interval(gt=0, le=1)]] = 0.9
+    """Nucleus sampling: mass of the tokens to choose from."""
+    max_new_tokens: Identity[Annotated[int, Ge(1)]] = 512
+    """Longest answer, in tokens."""
+    sources: Identity[list[str]] = field(default_factory=list)
+    """Sources of the dialogues to use; all when empty. Leave out those that have instructions."""
+    limit: Identity[Annotated[int, Ge(1)] | None] = None
+    """Use only the first so many dialogues."""
+    dtype: Identity[Literal["fp32", "bf16"]] = "fp32"
+    """What the model computes in."""
+    seed: Identity[int] = 0
+    """Seed of instructions and sampling."""
+    shard_dialogues: Execution[Annotated[int, Ge(1)]] = 64
+    """Dialogues answered at once: what a stopped run loses at most."""
+    workers: Execution[Annotated[int, Ge(1)]] = 1
+    """Processes, each with its own copy of the model."""
+    device: Execution[Literal["auto", "cpu", "cuda"]] = "auto"
+    """Where to sample: auto takes a GPU if there is one."""
+
+    makes: ClassVar = Dialogues
+    revision: ClassVar = 1
+    panel: ClassVar = "Alignment"
+
+    def run(self, draft: Draft[Dialogues]) -> Outcome:
+        from llamakit.alignment import ghost
+        from llamakit.alignment.constraints import constraint_files, read_constraints
+        from llamakit.alignment.models import device_named
+        from llamakit.alignment.sampling_report import adherence, ghost_page
+        from llamakit.alignment.tables import (
+            merge_dialogues,
+            read_rows,
+            shard_dialogues,
+            total_counts,
+        )
+        from llamakit.engine.shards import map_shards
+
+        if self.max_turns < self.min_turns:
+            raise UsageError(
+                f"max_turns = {self.max_turns} is below min_turns = {self.min_turns}", where="gatt"
+            )
+        files = constraint_files([file.path for file in draft.files(self.constraints)])
+        read_constraints(files)  # a broken line is told before anything is sampled
+        synthesis = ghost.Synthesis(
+            model=draft.input(self.model).path,
+            constraints=tuple(files),
+            min_turns=self.min_turns,
+            max_turns=self.max_turns,
+            max_constraints=self.max_constraints,
+            shorten_prob=self.shorten_prob,
+            plain_share=self.plain_share,
+            keep=self.keep,
+            cut=self.cut,
+            temperature=self.temperature,
+            top_p=self.top_p,
+            max_new_tokens=self.max_new_tokens,
+            seed=self.seed,
+            dtype=self.dtype,
+            device=device_named(self.device),
+        )
+        rows = read_rows([version.path / "data" for version in draft.inputs(self.dialogues)])
+        if self.sources:
+            rows = [row for row in rows if row["source"] in self.sources]
+        # Shards of another size are other shards: a rerun must not mix them.
+        work = draft.work / f"shards-{self.shard_dialogues}"
+        parts = shard_dialogues(rows[: self.limit], work / "dialogues", self.shard_dialogues)
+        shards = [
+            ghost.Shard(
+                dialogues=path,
+                first=first,
+                answers=work / "answers" / path.name,
+                synthesis=synthesis,
+            )
+            for path, first in parts
+        ]
+        try:
+            results = map_shards(
+                ghost.synthesise_shard,
+                shards,
+                done=work / "done",
+                workers=self.workers,
+                events=draft.events,
+                label="gatt",
+            )
+        finally:
+            ghost.forget_models()
+        counts = total_counts(results)
+        if not counts.get("dialogues"):
+            raise LlamakitError(
+                "no dialogue came out of it",
+                where="gatt",
+                fix=f"Counted: {counts}. The model must end its answers within max_new_tokens.",
+            )
+        merge_dialogues([shard.answers for shard in shards], draft.path / "data")
+        with draft.writing("log/report.html") as path:
+            path.write_text(ghost_page(results, counts), encoding="utf-8")
+        turns = adherence(results, "by_turn")
+        metrics = {f"teacher_obeys_turn_{turn}": one.value for turn, one in turns.items()}
+        return Outcome(
+            counts=counts, metrics=metrics, headline=f"{counts['dialogues']:,} dialogues"
+        )

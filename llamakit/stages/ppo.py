@@ -1,0 +1,228 @@
+"""Prompts, a chat model and reward models become a better chat model."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from annotated_types import Ge, Gt, Interval
+
+from llamakit.artifacts.draft import Draft
+from llamakit.artifacts.kinds import Dialogues, Model, RewardModel
+from llamakit.errors import InputError, UsageError
+from llamakit.stages.fields import Execution, Identity, Input, Inputs
+from llamakit.stages.stage import Outcome, Stage
+
+if TYPE_CHECKING:
+    from llamakit.alignment.ppo import PpoPlan
+    from llamakit.alignment.ppo_run import PpoResult
+    from llamakit.alignment.prompts import Prompt
+    from llamakit.text.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ppo(Stage):
+    """Train a chat model by PPO against reward models.
+
+    An answer's reward is the safety score where the prompt is tagged as a safety prompt or the
+    score is below safety-threshold, else the helpfulness score; whitened over the batch, less the
+    KL to the start model. The policy with the best objective on held-out prompts is kept.
+    """
+
+    prompts: Inputs[Dialogues]
+    """Dialogues to answer; an answer at a dialogue's end is taken off."""
+    model: Input[Model]
+    """Chat model to start from; also the reference that KL is measured to."""
+    helpfulness: Input[RewardModel]
+    """Helpfulness reward model; the value model starts from it too."""
+    safety: Input[RewardModel] | None = None
+    """Safety reward model; without it every answer is judged by helpfulness."""
+    heldout: Inputs[Dialogues] = ()
+    """Prompts to choose the best policy on; without them a share of the prompts is held out."""
+    heldout_share: Identity[Annotated[float, Interval(ge=0, lt=1)]] = 0.1
+    """Share of the prompts held out when none are given (0-1); with 0 the last policy is kept."""
+    iterations: Identity[Annotated[int, Ge(1)]] = 200
+    """Batches to train on, at most; the paper runs 200 to 400."""
+    batch: Identity[Annotated[int, Ge(2)]] = 512
+    """Answers an iteration."""
+    mini_batch: Identity[Annotated[int, Ge(1)]] = 64
+    """Answers an optimizer step."""
+    lr: Identity[Annotated[float, Ge(0)]] = 1e-6
+    """The policy's learning rate, constant."""
+    value_lr: Identity[Annotated[float, Ge(0)]] = 1e-6
+    """The value model's learning rate, constant."""
+    critic_warmup: Identity[Annotated[int, Ge(0)]] = 2
+    """First iterations in which only the value model learns."""
+    kl_weight: Identity[Annotated[float, Ge(0)]] = 0.01
+    """Weight of the KL to the start model, per token; the paper takes 0.01, from 34B on 0.005."""
+    ratio_clip: Identity[Annotated[float, Gt(0)]] = 0.2
+    """How far a token's probability may move from the sampler's before its gradient stops."""
+    lam: Identity[Annotated[float, Interval(ge=0, le=1)]] = 0.95
+    """Lambda of generalised advantage estimation."""
+    safety_threshold: Identity[Annotated[float, Interval(gt=0, lt=1)]] = 0.15
+    """Safety score (0-1) below which an answer is judged by its safety, whatever the prompt."""
+    whitening: Identity[Literal["scale", "full", "none"]] = "scale"
+    """Scores of a batch: scaled to unit variance, also shifted to mean 0, or left as they are."""
+    unfinished_penalty: Identity[Annotated[float, Ge(0)]] = 1.0
+    """Taken from the reward of answers cut off by max-new-tokens, in standard deviations."""
+    max_new_tokens: Identity[Annotated[int, Ge(1)]] = 512
+    """Longest answer, in tokens."""
+    temperature: Identity[Annotated[float, Gt(0)]] = 1.0
+    """Sampling temperature; log-probabilities are taken at it too."""
+    eval_every: Identity[Annotated[int, Ge(1)]] = 10
+    """Iterations between checks on held-out prompts."""
+    patience: Identity[Annotated[int, Ge(1)]] = 5
+    """Checks without a better objective after which the run stops."""
+    max_kl: Identity[Annotated[float, Gt(0)]] = 100.0
+    """KL to the start model, in nats per answer, from which the run stops."""
+    tokens_at_once: Identity[Annotated[int, Ge(1)]] = 16_384
+    """Tokens of one forward pass, padding included: lower it when memory runs out."""
+    dtype: Identity[Literal["fp32", "bf16"]] = "fp32"
+    """What the models compute in; weights are trained in fp32."""
+    seed: Identity[int] = 0
+    """Seed of sampling, of the order of prompts and of what is held out."""
+    device: Execution[Literal["auto", "cpu", "cuda"]] = "auto"
+    """Where to train: auto takes a GPU if there is one."""
+    checkpoint_every: Execution[Annotated[int, Ge(1)]] = 10
+    """Iterations between checkpoints."""
+
+    makes: ClassVar = Model
+    revision: ClassVar = 1
+    panel: ClassVar = "Alignment"
+
+    def run(self, draft: Draft[Model]) -> Outcome:
+        from llamakit.alignment import ppo, ppo_run
+        from llamakit.alignment.models import device_named, open_judges, require_same_vocabulary
+        from llamakit.alignment.ppo_report import ppo_page
+        from llamakit.model.weights import (
+            load_model,
+            load_reward_model,
+            load_vocabulary,
+            save_model,
+        )
+        from llamakit.training.metrics import read_metrics
+
+        start = draft.input(self.model).path
+        helpfulness = draft.input(self.helpfulness).path
+        safety = draft.input(self.safety).path if self.safety is not None else None
+        require_same_vocabulary([start, helpfulness, *([safety] if safety else [])])
+        vocabulary = load_vocabulary(start)
+        device = device_named(self.device)
+        judges = open_judges(
+            helpfulness,
+            safety,
+            self.safety_threshold,
+            vocabulary,
+            dtype=self.dtype,
+            device=device,
+        )
+        policy = load_model(start, device=device)
+        limit = min(policy.config.max_seq_len, judges.max_tokens - 1) - self.max_new_tokens
+        prompts, heldout, counts = self._prompts(draft, vocabulary, limit)
+        run = ppo.Ppo(
+            policy=policy,
+            reference=load_model(start, self.dtype, device),
+            value_model=load_reward_model(helpfulness, device=device),
+            judge=judges,
+            vocabulary=vocabulary,
+            plan=self._plan(),
+        )
+        result = ppo_run.train(
+            run,
+            prompts,
+            heldout,
+            ppo_run.Limits(
+                eval_every=self.eval_every,
+                patience=self.patience,
+                max_kl=self.max_kl,
+                checkpoint_every=self.checkpoint_every,
+            ),
+            checkpoints=draft.work / "checkpoints",
+            log=draft.log,
+            events=draft.events,
+        )
+        save_model(draft.path, run.policy, vocabulary, chat=True, card=_card(result))
+        page = ppo_page(
+            read_metrics(draft.log / ppo_run.METRICS),
+            read_metrics(draft.log / ppo_run.HELDOUT),
+            result.best_iteration,
+            result.stopped,
+        )
+        with draft.writing("log/report.html") as path:
+            path.write_text(page, encoding="utf-8")
+        if heldout and result.best_iteration == 0:
+            draft.events.warn("no policy beat the start model on held-out prompts: it is kept")
+        counts |= {"iterations": result.iterations, "best iteration": result.best_iteration}
+        names = ("score", "objective", "kl", "finished", "gated", "helpfulness", "safety")
+        figures = {f"start_{n}": result.start[n] for n in names if n in result.start}
+        figures |= {n: result.best[n] for n in names if n in result.best}
+        headline = f"{result.iterations} iterations; {result.stopped}"
+        if result.best:
+            headline = (
+                f"held-out score {result.start['score']:.3f} -> {result.best['score']:.3f}, "
+                f"KL {result.best['kl']:.2f}, iteration {result.best_iteration}"
+            )
+        return Outcome(counts=counts, metrics=figures, headline=headline)
+
+    def _plan(self) -> "PpoPlan":
+        from llamakit.alignment.ppo import PpoPlan
+
+        return PpoPlan(
+            iterations=self.iterations,
+            batch=self.batch,
+            mini_batch=self.mini_batch,
+            tokens_at_once=self.tokens_at_once,
+            lr=self.lr,
+            value_lr=self.value_lr,
+            ratio_clip=self.ratio_clip,
+            kl_weight=self.kl_weight,
+            lam=self.lam,
+            temperature=self.temperature,
+            max_new_tokens=self.max_new_tokens,
+            whitening=self.whitening,
+            unfinished_penalty=self.unfinished_penalty,
+            critic_warmup=self.critic_warmup,
+            dtype=self.dtype,
+            seed=self.seed,
+        )
+
+    def _prompts(
+        self, draft: Draft[Model], vocabulary: "Vocabulary", limit: int
+    ) -> tuple[list["Prompt"], list["Prompt"], dict[str, int]]:
+        """(training prompts, held-out prompts, counts of what was read, shortened and dropped)."""
+        from llamakit.alignment.prompts import split_heldout, tokenise_prompts
+        from llamakit.alignment.tables import read_rows
+
+        if limit < 1:
+            raise UsageError(
+                f"max_new_tokens = {self.max_new_tokens} leaves no room for a prompt",
+                where="ppo",
+                fix="Lower it below the models' context length.",
+            )
+        folders = [version.path / "data" for version in draft.inputs(self.prompts)]
+        prompts, dropped = tokenise_prompts(read_rows(folders), vocabulary, limit)
+        if self.heldout:
+            folders = [version.path / "data" for version in draft.inputs(self.heldout)]
+            heldout, more = tokenise_prompts(read_rows(folders), vocabulary, limit)
+            dropped += more
+        else:
+            prompts, heldout = split_heldout(prompts, self.heldout_share, self.seed)
+        if not prompts:
+            raise InputError(
+                "no prompt is left to train on",
+                where="ppo",
+                fix=f"Dropped: {dict(dropped) or 'none'}.",
+            )
+        counts = {
+            "prompts": len(prompts),
+            "safety prompts": sum(prompt.safety for prompt in prompts),
+            "held out": len(heldout),
+            **{name: count for name, count in sorted(dropped.items()) if count},
+        }
+        return prompts, heldout, counts
+
+
+def _card(result: "PpoResult") -> str:
+    return (
+        "# Chat model trained by PPO\n\n"
+        f"Trained with llamakit for {result.iterations} iterations against reward models; the "
+        f"policy of iteration {result.best_iteration} is kept. It speaks Llama 2's chat format.\n"
+    )

@@ -1,0 +1,132 @@
+"""Prompts, a chat model and reward models become dialogues with the best of K answers."""
+
+from dataclasses import dataclass, field
+from typing import Annotated, ClassVar, Literal
+
+from annotated_types import Ge, Gt, Interval, MinLen
+
+from llamakit.artifacts.draft import Draft
+from llamakit.artifacts.kinds import Dialogues, Model, RewardModel
+from llamakit.errors import LlamakitError, UsageError
+from llamakit.stages.fields import Execution, Identity, Input, Inputs
+from llamakit.stages.stage import Outcome, Stage
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rejection(Stage):
+    """Sample K answers to each prompt and keep the best by the reward models.
+
+    The result is fine-tuned on with `sft`. Answers that did not end by themselves, that are empty
+    or hold a chat tag are never kept. The report shows the expected best and median reward against
+    K, and the scores by temperature.
+    """
+
+    prompts: Inputs[Dialogues]
+    """Dialogues to answer; an answer at a dialogue's end is taken off."""
+    model: Input[Model]
+    """Chat model to sample from."""
+    helpfulness: Input[RewardModel] | None = None
+    """Helpfulness reward model; at least one of the two is needed."""
+    safety: Input[RewardModel] | None = None
+    """Safety reward model; with both, the rule of `ppo` decides which one judges an answer."""
+    k: Identity[Annotated[int, Ge(1)]] = 8
+    """Answers a prompt."""
+    temperatures: Identity[Annotated[list[Annotated[float, Gt(0)]], MinLen(1)]] = field(
+        default_factory=lambda: [1.0]
+    )
+    """Sampling temperatures, shared out among the K answers in turn."""
+    top_p: Identity[Annotated[float, Interval(gt=0, le=1)]] = 1.0
+    """Nucleus sampling: mass of the tokens to choose from."""
+    max_new_tokens: Identity[Annotated[int, Ge(1)]] = 512
+    """Longest answer, in tokens."""
+    safety_threshold: Identity[Annotated[float, Interval(gt=0, lt=1)]] = 0.15
+    """Safety score (0-1) below which an answer is judged by its safety, whatever the prompt."""
+    limit: Identity[Annotated[int, Ge(1)] | None] = None
+    """Answer only the first so many prompts."""
+    dtype: Identity[Literal["fp32", "bf16"]] = "fp32"
+    """What the models compute in."""
+    seed: Identity[int] = 0
+    """Seed of sampling; an answer depends on it and on the prompt's place, not on its batch."""
+    shard_prompts: Execution[Annotated[int, Ge(1)]] = 64
+    """Prompts sampled at once: what a stopped run loses at most."""
+    workers: Execution[Annotated[int, Ge(1)]] = 1
+    """Processes, each with its own copy of the models."""
+    device: Execution[Literal["auto", "cpu", "cuda"]] = "auto"
+    """Where to sample: auto takes a GPU if there is one."""
+
+    makes: ClassVar = Dialogues
+    revision: ClassVar = 1
+    panel: ClassVar = "Alignment"
+
+    def run(self, draft: Draft[Dialogues]) -> Outcome:
+        from llamakit.alignment import rejection
+        from llamakit.alignment.models import device_named, require_same_vocabulary
+        from llamakit.alignment.sampling_report import rejection_page
+        from llamakit.alignment.tables import (
+            merge_dialogues,
+            read_rows,
+            shard_dialogues,
+            total_counts,
+        )
+        from llamakit.engine.shards import map_shards
+
+        model = draft.input(self.model).path
+        helpfulness = draft.input(self.helpfulness).path if self.helpfulness else None
+        safety = draft.input(self.safety).path if self.safety else None
+        judges = [path for path in (helpfulness, safety) if path is not None]
+        if not judges:
+            raise UsageError(
+                "no reward model is given",
+                where="rejection",
+                fix="Give helpfulness, safety or both.",
+            )
+        require_same_vocabulary([model, *judges])
+        rows = read_rows([version.path / "data" for version in draft.inputs(self.prompts)])
+        sampler = rejection.Sampler(
+            model=model,
+            helpfulness=helpfulness,
+            safety=safety,
+            k=self.k,
+            temperatures=tuple(self.temperatures),
+            top_p=self.top_p,
+            max_new_tokens=self.max_new_tokens,
+            threshold=self.safety_threshold,
+            seed=self.seed,
+            dtype=self.dtype,
+            device=device_named(self.device),
+        )
+        # Shards of another size are other shards: a rerun must not mix them.
+        work = draft.work / f"shards-{self.shard_prompts}"
+        parts = shard_dialogues(rows[: self.limit], work / "prompts", self.shard_prompts)
+        shards = [
+            rejection.Shard(
+                prompts=path, first=first, answers=work / "answers" / path.name, sampler=sampler
+            )
+            for path, first in parts
+        ]
+        try:
+            results = map_shards(
+                rejection.sample_shard,
+                shards,
+                done=work / "done",
+                workers=self.workers,
+                events=draft.events,
+                label="rejection",
+            )
+        finally:
+            rejection.forget_models()
+        counts = total_counts(results)
+        if not counts.get("dialogues"):
+            raise LlamakitError(
+                "no prompt has a usable answer",
+                where="rejection",
+                fix=f"Counted: {counts}. The model must end its answers within max_new_tokens.",
+            )
+        merge_dialogues([shard.answers for shard in shards], draft.path / "data")
+        with draft.writing("log/report.html") as path:
+            path.write_text(rejection_page(results, counts), encoding="utf-8")
+        figures = rejection.gain(results)
+        headline = f"{counts['dialogues']:,} of {counts['prompts']:,} prompts"
+        if figures:
+            headline += f", best of {self.k}: {figures['median']:.2f} -> {figures['best']:.2f}"
+        return Outcome(counts=counts, metrics=figures, headline=headline)

@@ -1,0 +1,208 @@
+"""Preferences and a chat model become a reward model."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from annotated_types import Ge, Gt, Interval
+
+from llamakit.artifacts.draft import Draft
+from llamakit.artifacts.kinds import Model, Preferences, RewardModel
+from llamakit.errors import InputError
+from llamakit.stages.fields import Execution, Identity, Input, Inputs
+from llamakit.stages.stage import Outcome, Stage
+
+if TYPE_CHECKING:
+    from llamakit.alignment.preferences import Pair
+    from llamakit.text.vocabulary import Vocabulary
+
+# The recipes of paper §3.2.2: share of mixed-in pairs, weight of the safety auxiliary loss.
+_MIX_SHARE = {"helpfulness": 0.5, "safety": 0.1}
+_AUX_WEIGHT = {"helpfulness": 0.0, "safety": 1.0}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rm(Stage):
+    """Train a reward model on ranked answers.
+
+    Two are made, one for helpfulness and one for safety, each from a chat model whose output layer
+    gives way to a scalar one. The loss is -log sigmoid(chosen - rejected - margin of the grade),
+    and for safety also the cross-entropy of each answer's safety label. The report shows agreement
+    with annotators on held-out pairs, by grade and by safety bin.
+    """
+
+    preferences: Inputs[Preferences]
+    """Pairs of the model's own kind; all are used."""
+    model: Input[Model]
+    """Chat model to start from."""
+    mix: Inputs[Preferences] = ()
+    """Other pairs, of which a share is mixed in."""
+    heldout: Inputs[Preferences] = ()
+    """Pairs to report agreement on; without them a share of the training pairs is held out."""
+    sources: Identity[list[str]] = field(default_factory=list)
+    """Sources of preferences that are the model's own kind; the other pairs join those to mix in.
+    When empty, all are its own."""
+    kind: Identity[Literal["helpfulness", "safety"]] = "helpfulness"
+    """What the model judges; decides the defaults of mix-share and safety-aux-weight."""
+    mix_share: Identity[Annotated[float, Interval(ge=0, lt=1)] | None] = None
+    """Share of mixed-in pairs among all (0-1): by default 0.5 for helpfulness, 0.1 for safety."""
+    heldout_share: Identity[Annotated[float, Interval(ge=0, lt=1)]] = 0.05
+    """Share of the pairs held out when no held-out pairs are given (0-1)."""
+    margin: Identity[Literal["none", "small", "large"]] = "small"
+    """Margins by grade: small is 1, 2/3, 1/3, 0; large is 3, 2, 1, 0; ungraded pairs have 0."""
+    safety_aux_weight: Identity[Annotated[float, Ge(0)] | None] = None
+    """Weight of the safety labels' cross-entropy: by default 0 for helpfulness, 1 for safety."""
+    centring_weight: Identity[Annotated[float, Ge(0)]] = 0.01
+    """Weight of (chosen + rejected)^2, which keeps the mean score near 0, as the gate of PPO
+    needs."""
+    shuffle_labels: Identity[bool] = False
+    """A control: toss a coin for which answer of a training pair was chosen. Agreement must be
+    0.5."""
+    epochs: Identity[Annotated[int, Ge(1)]] = 1
+    """Passes over the pairs; more than one overfits."""
+    batch_pairs: Identity[Annotated[int, Ge(1)]] = 512
+    """Pairs an optimizer step."""
+    micro_pairs: Identity[Annotated[int, Ge(1)]] = 16
+    """Pairs a forward pass."""
+    lr: Identity[Annotated[float, Gt(0)]] = 1e-5
+    """Peak learning rate; a cosine ends at a tenth of it."""
+    warmup_ratio: Identity[Annotated[float, Interval(ge=0, le=1)]] = 0.03
+    """Warm-up as a share of all steps."""
+    warmup_min: Identity[Annotated[int, Ge(0)]] = 5
+    """Fewest steps of warm-up."""
+    weight_decay: Identity[Annotated[float, Ge(0)]] = 0.1
+    """Decoupled weight decay."""
+    dtype: Identity[Literal["fp32", "bf16"]] = "fp32"
+    """What the model computes in; weights are trained in fp32."""
+    seed: Identity[int] = 0
+    """Seed of the new output layer, the order of pairs and what is mixed in or held out."""
+    device: Execution[Literal["auto", "cpu", "cuda"]] = "auto"
+    """Where to train: auto takes a GPU if there is one."""
+    checkpoint_every: Execution[Annotated[int, Ge(0)]] = 250
+    """Steps between checkpoints; 0 saves only when the run is stopped."""
+    log_every: Execution[Annotated[int, Ge(1)]] = 1
+    """Steps between rows of the metrics log."""
+
+    makes: ClassVar = RewardModel
+    revision: ClassVar = 1
+    panel: ClassVar = "Alignment"
+
+    def run(self, draft: Draft[RewardModel]) -> Outcome:
+        from llamakit.alignment import agreement, ranking
+        from llamakit.alignment.models import device_named
+        from llamakit.alignment.preferences import PairBatches
+        from llamakit.alignment.reward import SAFETY_THRESHOLD
+        from llamakit.alignment.rm_report import rm_page
+        from llamakit.model.weights import (
+            load_model,
+            load_vocabulary,
+            reward_from_model,
+            save_reward_model,
+        )
+        from llamakit.training.loop import fit
+        from llamakit.training.metrics import read_metrics
+        from llamakit.training.plan import TrainingPlan
+
+        start = draft.input(self.model)
+        vocabulary = load_vocabulary(start.path)
+        model = reward_from_model(load_model(start.path), self.seed)
+        pairs, heldout, counts = self._pairs(draft, vocabulary, model.config.max_seq_len)
+        batches = PairBatches(
+            pairs,
+            batch_pairs=self.batch_pairs,
+            micro_pairs=self.micro_pairs,
+            epochs=self.epochs,
+            seed=self.seed,
+            margin=self.margin,
+            pad=vocabulary.pad,
+        )
+        warmup = max(self.warmup_min, round(self.warmup_ratio * batches.steps))
+        plan = TrainingPlan(
+            steps=batches.steps,
+            lr=self.lr,
+            warmup_steps=min(warmup, batches.steps),
+            weight_decay=self.weight_decay,
+            dtype=self.dtype,
+            device=device_named(self.device),
+            checkpoint_every=self.checkpoint_every,
+            log_every=self.log_every,
+        )
+        weights = (self._aux_weight(), self.centring_weight)
+        result = fit(
+            model,
+            ranking.objective(*weights),
+            batches,
+            plan,
+            checkpoints=draft.work / "checkpoints",
+            log=draft.log,
+            events=draft.events,
+            label="rm",
+        )
+        save_reward_model(draft.path, model, vocabulary, card=self._card(len(pairs)))
+        scored = agreement.score_pairs(model, heldout, vocabulary.pad)
+        gate = agreement.gate_quality(scored, SAFETY_THRESHOLD) if self.kind == "safety" else None
+        metrics = read_metrics(draft.log / "metrics.jsonl")
+        with draft.writing("log/report.html") as path:
+            path.write_text(rm_page(self.kind, metrics, scored, gate, counts), encoding="utf-8")
+        figures = agreement.figures(scored, gate)
+        headline = f"{counts['pairs']:,} pairs, none held out"
+        if scored:
+            headline = f"agreement {figures['agreement']:.3f} on {len(scored):,} held-out pairs"
+        return Outcome(
+            counts=counts,
+            metrics={"loss": float(result.last["loss"]), **figures},
+            headline=headline,
+        )
+
+    def _pairs(
+        self, draft: Draft[RewardModel], vocabulary: "Vocabulary", max_tokens: int
+    ) -> tuple[list["Pair"], list["Pair"], dict[str, int]]:
+        """(training pairs, held-out pairs, counts of what was read, shortened and dropped)."""
+        from llamakit.alignment.preferences import (
+            draw_share,
+            shuffled,
+            split_pairs,
+            tokenise_pairs,
+        )
+        from llamakit.alignment.tables import read_rows
+
+        def read(references: Inputs[Preferences]) -> list[dict[str, object]]:
+            return read_rows([version.path / "data" for version in draft.inputs(references)])
+
+        given, mix = read(self.preferences), read(self.mix)
+        main = [row for row in given if not self.sources or row["source"] in self.sources]
+        mix += [row for row in given if self.sources and row["source"] not in self.sources]
+        share = _MIX_SHARE[self.kind] if self.mix_share is None else self.mix_share
+        picked = draw_share(len(main), len(mix), share, self.seed)
+        if mix and len(picked) == len(mix):
+            draft.events.note(f"all {len(mix):,} other pairs are mixed in: no more are there")
+        rows = main + [mix[index] for index in picked.tolist()]
+        pairs, dropped = tokenise_pairs(rows, vocabulary, max_tokens)
+        if self.heldout:
+            heldout, heldout_dropped = tokenise_pairs(read(self.heldout), vocabulary, max_tokens)
+            dropped += heldout_dropped
+        else:
+            pairs, heldout = split_pairs(pairs, self.heldout_share, self.seed)
+        if not pairs:
+            raise InputError("no pair is left to train on", where="rm", fix="See the counts above.")
+        if self.shuffle_labels:
+            pairs = shuffled(pairs, self.seed)
+        counts = {
+            "pairs": len(pairs),
+            "own": len(main),
+            "mixed in": len(picked),
+            "held out": len(heldout),
+            **{name: count for name, count in sorted(dropped.items()) if count},
+        }
+        return pairs, heldout, counts
+
+    def _aux_weight(self) -> float:
+        given = self.safety_aux_weight
+        return _AUX_WEIGHT[self.kind] if given is None else given
+
+    def _card(self, n_pairs: int) -> str:
+        return (
+            f"# {self.kind.capitalize()} reward model\n\n"
+            f"Trained with llamakit on {n_pairs:,} ranked pairs of answers, with {self.margin} "
+            "margins. It reads a dialogue in Llama 2's chat format up to the answer's end of "
+            "sequence; its score is a logit.\n"
+        )

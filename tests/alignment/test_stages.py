@@ -1,0 +1,311 @@
+"""The stages of alignment, run whole on tiny models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from llamakit.artifacts.frames import DIALOGUES, PREFERENCES, read_all, write_rows
+from llamakit.artifacts.store import Store
+from llamakit.errors import InputError, LlamakitError, UsageError
+from llamakit.model.config import ModelConfig
+from llamakit.model.transformer import RewardModel, Transformer
+from llamakit.model.weights import load_model, load_reward_model, save_model, save_reward_model
+from llamakit.stages.gatt import Gatt
+from llamakit.stages.ppo import Ppo
+from llamakit.stages.produce import produce
+from llamakit.stages.rejection import Rejection
+from llamakit.stages.rm import Rm
+from llamakit.stages.stage import Stage
+from llamakit.text.vocabulary import Vocabulary
+from tests.alignment.given import Given
+from tests.alignment.small import sharpened
+
+CONSTRAINTS = """\
+{"id": "a", "instruction": "Always shout.", "short": "Style: shout", "family": "style", \
+"check": {"kind": "uppercase"}}
+{"id": "b", "instruction": "End with ahoy.", "short": "Ending: ahoy", "family": "ending", \
+"check": {"kind": "ends_with", "value": ["ahoy"]}}
+{"id": "c", "instruction": "You enjoy rowing.", "short": "Hobby: rowing", "family": "hobby"}
+"""
+
+
+def message(role: str, content: str) -> dict[str, str]:
+    return {"role": role, "content": content}
+
+
+def keep(store: Store, name: str, kind: str, folder: Path) -> None:
+    produce(Given(folder=(str(folder),), kind=kind), store, name=name)
+
+
+def keep_table(
+    store: Store, name: str, kind: str, folder: Path, rows: Sequence[Mapping[str, object]]
+) -> None:
+    schema = {"dialogues": DIALOGUES, "preferences": PREFERENCES}[kind]
+    write_rows(folder / "data", rows, schema)
+    keep(store, name, kind, folder)
+
+
+@pytest.fixture
+def stocked(
+    store: Store,
+    tmp_path: Path,
+    config: ModelConfig,
+    vocabulary: Vocabulary,
+    chatting: Transformer,
+) -> Store:
+    """A store with a chat model, two reward models, prompts, dialogues and preferences."""
+    sources = tmp_path / "given"
+    save_model(sources / "model", chatting, vocabulary, chat=True, card="-")
+    keep(store, "chat", "model", sources / "model")
+    for seed, name in enumerate(("helpfulness", "safety")):
+        reward = sharpened(RewardModel(config, seed=seed))
+        save_reward_model(sources / name, reward, vocabulary, card="-")
+        keep(store, name, "reward-model", sources / name)
+    prompts = [
+        {
+            "id": f"prompt-{index}",
+            "messages": [message("user", f"What is {index} and {index % 3}?")],
+            "train_on": "last",
+            "source": "helpfulness",
+            "safety": index % 4 == 0,
+        }
+        for index in range(10)
+    ]
+    keep_table(store, "prompts", "dialogues", sources / "prompts", prompts)
+    talks = [
+        {
+            "id": f"talk-{index}",
+            "messages": [
+                message(*turn)
+                for number in range(2 + index % 2)
+                for turn in (("user", f"Tell me {number}."), ("assistant", "No."))
+            ],
+            "train_on": "all",
+            "source": "chat",
+            "safety": False,
+        }
+        for index in range(6)
+    ]
+    keep_table(store, "talks", "dialogues", sources / "talks", talks)
+    grades = ["significantly", "better", "slightly", "negligible", None]
+    bins = ["both_safe", "chosen_safe", "both_unsafe", None]
+    pairs = [
+        {
+            "id": f"pair-{index}",
+            "prompt": [message("user", f"What is {index}?")],
+            "chosen": [message("assistant", "Yes, I can help you.")],
+            "rejected": [message("assistant", "No, it would hurt." + " Please." * (index % 3))],
+            "grade": grades[index % 5],
+            "safety": bins[index % 4] if index % 2 else None,
+            "source": "safety" if index % 2 else "helpfulness",
+        }
+        for index in range(24)
+    ]
+    keep_table(store, "pairs", "preferences", sources / "pairs", pairs)
+    return store
+
+
+def ppo_stage(**changes: Any) -> Ppo:
+    settings: dict[str, Any] = {
+        "prompts": ("prompts",),
+        "model": "chat",
+        "helpfulness": "helpfulness",
+        "safety": "safety",
+        "iterations": 2,
+        "batch": 6,
+        "mini_batch": 3,
+        "lr": 1e-3,
+        "value_lr": 1e-3,
+        "critic_warmup": 0,
+        "max_new_tokens": 5,
+        "heldout_share": 0.3,
+        "eval_every": 1,
+        "device": "cpu",
+    }
+    return Ppo(**(settings | changes))
+
+
+def rejection_stage(**changes: Any) -> Rejection:
+    settings: dict[str, Any] = {
+        "prompts": ("prompts",),
+        "model": "chat",
+        "helpfulness": "helpfulness",
+        "safety": "safety",
+        "k": 4,
+        "temperatures": [0.8, 1.2],
+        "max_new_tokens": 30,
+        "shard_prompts": 4,
+        "device": "cpu",
+    }
+    return Rejection(**(settings | changes))
+
+
+def gatt_stage(folder: Path, **changes: Any) -> Gatt:
+    (folder / "constraints.jsonl").write_text(CONSTRAINTS, encoding="utf-8")
+    settings: dict[str, Any] = {
+        "dialogues": ("talks",),
+        "model": "chat",
+        "constraints": (str(folder / "constraints.jsonl"),),
+        "min_turns": 1,
+        "temperature": 1.2,
+        "top_p": 1.0,
+        "max_new_tokens": 20,
+        "shard_dialogues": 4,
+        "device": "cpu",
+    }
+    return Gatt(**(settings | changes))
+
+
+def test_rm_learns_pairs_that_can_be_told_apart(stocked: Store) -> None:
+    stage = Rm(
+        preferences=("pairs",),
+        model="chat",
+        sources=["helpfulness"],
+        kind="helpfulness",
+        epochs=6,
+        batch_pairs=6,
+        micro_pairs=3,
+        lr=3e-3,
+        heldout_share=0.25,
+        device="cpu",
+    )
+    version = produce(stage, stocked).version
+    load_reward_model(version.path)
+    counts, metrics = version.record.counts, version.record.metrics
+    assert (counts["own"], counts["mixed in"]) == (12, 12)
+    assert counts["pairs"] + counts["held out"] == 24
+    assert metrics["agreement"] == 1.0
+    assert {"agreement_source_helpfulness", "agreement_source_safety"} <= set(metrics)
+    report = (version.path / "log" / "report.html").read_text(encoding="utf-8")
+    assert "Calibration" in report
+
+
+def test_safety_rm_takes_a_tenth_of_other_pairs_and_reports_its_gate(stocked: Store) -> None:
+    stage = Rm(
+        preferences=("pairs",),
+        model="chat",
+        heldout=("pairs",),
+        sources=["safety"],
+        kind="safety",
+        epochs=4,
+        batch_pairs=6,
+        lr=3e-3,
+        device="cpu",
+    )
+    version = produce(stage, stocked).version
+    assert version.record.counts["own"] == 12
+    assert version.record.counts["mixed in"] == round(12 * 0.1 / 0.9)
+    assert "gate_rate" in version.record.metrics
+
+
+def test_rm_with_shuffled_labels_learns_other_bytes(stocked: Store) -> None:
+    settings: dict[str, Any] = {
+        "preferences": ("pairs",), "model": "chat", "batch_pairs": 12, "lr": 1e-3, "device": "cpu",
+    }  # fmt: skip
+    plain = produce(Rm(**settings), stocked).version
+    control = produce(Rm(**settings, shuffle_labels=True), stocked).version
+    assert plain.digest != control.digest
+
+
+def test_ppo_writes_a_chat_model_and_tells_what_it_did(stocked: Store) -> None:
+    version = produce(ppo_stage(), stocked).version
+    load_model(version.path)
+    assert version.record.counts["prompts"] == 7
+    assert version.record.counts["held out"] == 3
+    assert {"start_score", "score", "kl", "finished", "gated"} <= set(version.record.metrics)
+    for name in ("metrics.jsonl", "heldout.jsonl", "report.html"):
+        assert (version.path / "log" / name).is_file()
+
+
+def test_ppo_refuses_a_reward_model_of_another_vocabulary(
+    stocked: Store, tmp_path: Path, config: ModelConfig
+) -> None:
+    from llamakit.text.vocabulary import train_vocabulary
+
+    other = train_vocabulary(["An other text, which has no like: 7."] * 9, tmp_path / "v", 300)
+    changed = ModelConfig(**{**vars(config), "vocab_size": other.size})
+    save_reward_model(tmp_path / "foreign", RewardModel(changed), other, card="-")
+    keep(stocked, "foreign", "reward-model", tmp_path / "foreign")
+    with pytest.raises(InputError, match="different vocabularies"):
+        produce(ppo_stage(safety="foreign"), stocked)
+
+
+def test_ppo_refuses_answers_that_leave_no_room(stocked: Store) -> None:
+    with pytest.raises(UsageError, match="no room for a prompt"):
+        produce(ppo_stage(max_new_tokens=127), stocked)
+
+
+@pytest.mark.parametrize("changed", [{"shard_prompts": 3}, {"shard_prompts": 64}])
+def test_rejection_keeps_the_best_and_does_not_depend_on_shards(
+    stocked: Store, changed: dict[str, int]
+) -> None:
+    version = produce(rejection_stage(), stocked).version
+    rows = read_all(version.path / "data").to_dicts()
+    counts = version.record.counts
+    assert counts["prompts"] == 10
+    assert counts["candidates"] == 40
+    assert counts["dialogues"] == len(rows) > 0
+    for row in rows:
+        assert row["train_on"] == "last"
+        assert [one["role"] for one in row["messages"]] == ["user", "assistant"]
+    assert version.record.metrics["best"] > version.record.metrics["median"]
+    assert "Reward against K" in (version.path / "log" / "report.html").read_text("utf-8")
+    again = produce(rejection_stage(**changed), stocked, force=True).version
+    assert again.digest == version.digest
+
+
+def test_rejection_needs_a_judge(stocked: Store) -> None:
+    with pytest.raises(UsageError, match="no reward model"):
+        produce(rejection_stage(helpfulness=None, safety=None), stocked)
+
+
+def test_gatt_gives_the_instruction_once_and_trains_the_last_answer(
+    stocked: Store, tmp_path: Path
+) -> None:
+    version = produce(gatt_stage(tmp_path), stocked).version
+    rows = read_all(version.path / "data").to_dicts()
+    assert rows
+    starts = ("Always shout.", "End with ahoy.", "You enjoy rowing.", "Style:", "Ending:", "Hobby:")
+    for row in rows:
+        assert row["train_on"] == "last"
+        users = [one["content"] for one in row["messages"] if one["role"] == "user"]
+        assert users[0].startswith(starts)
+        assert users[0].endswith("Tell me 0.")
+        assert users[1:] == [f"Tell me {turn}." for turn in range(1, len(users))]
+        assert row["messages"][-1]["role"] == "assistant"
+    assert "Ghost attention" in (version.path / "log" / "report.html").read_text("utf-8")
+    assert version.record.counts["read"] == 6
+
+
+def test_gatt_does_not_depend_on_shards(stocked: Store, tmp_path: Path) -> None:
+    version = produce(gatt_stage(tmp_path), stocked).version
+    again = produce(gatt_stage(tmp_path, shard_dialogues=1), stocked, force=True).version
+    assert again.digest == version.digest
+
+
+def test_gatt_can_keep_only_dialogues_that_obey(stocked: Store, tmp_path: Path) -> None:
+    with pytest.raises(LlamakitError, match="instruction not obeyed"):
+        produce(gatt_stage(tmp_path, keep="all", max_constraints=1), stocked)
+
+
+def test_gatt_every_turn_and_plain_dialogues(stocked: Store, tmp_path: Path) -> None:
+    version = produce(gatt_stage(tmp_path, cut="every", plain_share=1.0), stocked).version
+    rows = read_all(version.path / "data").to_dicts()
+    assert version.record.counts["without instruction"] == len(rows)
+    assert all(row["messages"][0]["content"] == "Tell me 0." for row in rows)
+    assert len({row["id"] for row in rows}) == len(rows)
+
+
+@pytest.mark.parametrize("make", [ppo_stage, rejection_stage])
+def test_the_same_config_gives_the_same_bytes(stocked: Store, make: Any) -> None:
+    stage: Stage = make()
+    state = torch.get_rng_state()
+    first = produce(stage, stocked).version
+    assert torch.equal(torch.get_rng_state(), state)  # no global random number was drawn
+    second = produce(stage, stocked, force=True).version
+    assert first.digest == second.digest
