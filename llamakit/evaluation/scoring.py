@@ -22,7 +22,7 @@ from llamakit.model.generation import Sampling
 from llamakit.text.statistics import Estimate, wilson
 
 _ANSWER_TOKENS = {"text": 32, "number": 32, "solution": 256}
-_CHOICES_AT_ONCE = 64
+_CUE = "Answer:"
 
 
 def score_task(
@@ -57,7 +57,8 @@ def _choose(
     candidate: Candidate, task: Task, advance: Callable[[int], None]
 ) -> tuple[list[Row], list[str]]:
     conditional, cut = _conditional(candidate, task, advance)
-    unconditional = _unconditional(candidate, task)
+    nothing: list[list[float] | None] = [None] * len(conditional)
+    unconditional = _unconditional(candidate, task) or nothing
     rows = [
         _choice_row(task, item, logprobs, bare)
         for item, logprobs, bare in zip(task.items, conditional, unconditional, strict=True)
@@ -93,31 +94,44 @@ def _conditional(
     return found, cut_total
 
 
-def _unconditional(candidate: Candidate, task: Task) -> list[list[float]]:
-    """log P(choice | "Answer:") of every item, each distinct choice computed once."""
+def _unconditional(candidate: Candidate, task: Task) -> list[list[float]] | None:
+    """log P(choice | "Answer:") of every item, each distinct choice computed once.
+
+    None where no protocol asks for it: choices that are letters, contexts without an "Answer:".
+    """
+    cued = all(item.context.endswith(_CUE) for item in task.items)
+    if task.normalization == "raw" or not (cued or task.normalization == "unconditional"):
+        return None
     distinct = sorted({choice for item in task.items for choice in item.choices})
-    known: dict[str, float] = {}
-    for start in range(0, len(distinct), _CHOICES_AT_ONCE):
-        choices = tuple(distinct[start : start + _CHOICES_AT_ONCE])
-        item = Item("", "", "", choices)
-        rows, _ = fitted(
-            choice_rows(task, item, candidate.vocabulary, candidate.form, without_question=True),
-            candidate.window,
+    rows = [
+        choice_rows(
+            task,
+            Item("", "", "", (choice,)),
+            candidate.vocabulary,
+            candidate.form,
+            without_question=True,
         )
-        logprobs = choice_logprobs(candidate.model, [rows], candidate.vocabulary.pad)[0]
-        known |= dict(zip(choices, logprobs, strict=True))
+        for choice in distinct
+    ]
+    scores = choice_logprobs(
+        candidate.model,
+        [fitted(row, candidate.window)[0] for row in rows],
+        candidate.vocabulary.pad,
+    )
+    known = {choice: logprobs[0] for choice, logprobs in zip(distinct, scores, strict=True)}
     return [[known[choice] for choice in item.choices] for item in task.items]
 
 
-def _choice_row(task: Task, item: Item, logprobs: list[float], bare: list[float]) -> Row:
+def _choice_row(task: Task, item: Item, logprobs: list[float], bare: list[float] | None) -> Row:
     """Which choice each normalisation picks; equal scores go to the first."""
     scores = {
         "raw": logprobs,
         "per_character": [
             score / len(choice) for score, choice in zip(logprobs, item.choices, strict=True)
         ],
-        "unconditional": [one - other for one, other in zip(logprobs, bare, strict=True)],
     }
+    if bare is not None:
+        scores["unconditional"] = [one - other for one, other in zip(logprobs, bare, strict=True)]
     picked = {name: values.index(max(values)) for name, values in scores.items()}
     values = {"accuracy": float(picked[task.normalization] == item.gold)}
     values |= {f"accuracy_{name}": float(pick == item.gold) for name, pick in picked.items()}
