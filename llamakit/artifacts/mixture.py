@@ -1,0 +1,138 @@
+"""Open any documents artifact, plain or mixture, as frames with a `repeats` column.
+
+A mixture holds no text. It says which rows of its inputs are read and how often:
+
+    mixture.json                  the inputs' content digests, and the part each shard takes from
+    mixture/part-00000.parquet    row, id, source, repeats
+
+The inputs are found in the store by content digest, so a mixture survives renames and copies of
+the store, and never reads text other than what it was made from.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from llamakit.artifacts.frames import Schema, read_table
+from llamakit.artifacts.kinds import Documents, Kind
+from llamakit.artifacts.record import RECORD_FILE
+from llamakit.artifacts.store import Store, Version
+from llamakit.errors import InputError, LlamakitError
+
+MIXTURE_FILE = "mixture.json"
+MIXTURE_FOLDER = "mixture"
+MIXTURE_SCHEMA = "llamakit/mixture/1"
+
+PICKS: Schema = {
+    "row": pl.UInt32(),
+    "id": pl.String(),
+    "source": pl.String(),
+    "repeats": pl.UInt32(),
+}
+"""Rows of one part of an input, ascending, and how often each is read (at least once)."""
+
+REPEATS = "repeats"
+
+
+@dataclass(frozen=True)
+class DocumentShard:
+    """A piece of a documents artifact; small and picklable. `picks` is None for plain documents."""
+
+    part: Path
+    picks: Path | None = None
+
+
+def is_mixture(version: Version[Kind]) -> bool:
+    """Whether the version names rows of other artifacts instead of holding documents."""
+    return (version.path / MIXTURE_FILE).is_file()
+
+
+def plain_parts(version: Version[Documents], stage: str) -> list[Path]:
+    """The parts of documents that are no mixture, for stages that come before mixing.
+
+    Raises:
+        InputError: the version is a mixture.
+    """
+    if is_mixture(version):
+        raise InputError(
+            f"{version.reference} is a mixture, and {stage} comes before mixing",
+            fix=f"Run {stage} on the mixture's inputs, and mix its results.",
+        )
+    return version.parts()
+
+
+def document_shards(version: Version[Documents]) -> list[DocumentShard]:
+    """The artifact's shards, in order.
+
+    Raises:
+        InputError: the version is a mixture and an input of it is gone or changed.
+    """
+    if not is_mixture(version):
+        return [DocumentShard(part) for part in version.parts()]
+    path = version.path / MIXTURE_FILE
+    try:
+        listing = json.loads(path.read_text(encoding="utf-8"))
+        inputs = [_find(digest, version) for digest in listing["inputs"]]
+        return [
+            DocumentShard(
+                inputs[entry["input"]].path / entry["part"], version.path / entry["picks"]
+            )
+            for entry in listing["shards"]
+        ]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"the mixture cannot be read ({error})", where=str(path)) from None
+
+
+def read_shard(shard: DocumentShard, columns: Sequence[str] | None = None) -> pl.DataFrame:
+    """The documents of a shard (all columns or some) and `repeats` (u32): how often each is read.
+
+    Raises:
+        InputError: a file is missing or damaged.
+    """
+    frame = read_table(shard.part, columns)
+    if shard.picks is None:
+        return frame.with_columns(pl.lit(1, dtype=pl.UInt32).alias(REPEATS))
+    picks = read_table(shard.picks, ["row", REPEATS])
+    if len(picks) and int(picks["row"][-1]) >= len(frame):
+        raise InputError(
+            f"the mixture names row {picks['row'][-1]}, the part has {len(frame)}",
+            where=str(shard.part),
+            fix="The part is damaged: `llamakit verify` its artifact.",
+        )
+    return frame[picks["row"]].with_columns(picks[REPEATS])
+
+
+def iter_documents(
+    version: Version[Documents], columns: Sequence[str] | None = None
+) -> Iterator[pl.DataFrame]:
+    """Frames of documents with `repeats`, a shard at a time."""
+    for shard in document_shards(version):
+        yield read_shard(shard, columns)
+
+
+def _find(digest: str, mixture: Version[Documents]) -> Version[Kind]:
+    """The version with this content: where the record says, else anywhere in the store."""
+    store = Store(mixture.path.parent.parent)
+    references = [entry.reference for entry in mixture.record.inputs if entry.digest == digest]
+    for reference in references:
+        try:
+            version = store.resolve(reference)
+        except LlamakitError:
+            continue
+        if version.digest == digest:
+            return version
+    for name in store.names():
+        for version in store.versions(name):
+            if version.digest == digest:
+                return version
+    named = references[0] if references else f"content {digest[:12]}"
+    raise InputError(
+        f"{mixture.reference} is mixed from {named}, which is gone or has changed",
+        where=str(store.root / named.replace(":", "/") / RECORD_FILE),
+        fix="Restore it, or make the mixture anew.",
+    )

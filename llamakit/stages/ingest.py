@@ -1,0 +1,117 @@
+"""Raw files become documents, dialogues or preferences."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal
+
+from annotated_types import Ge
+
+from llamakit.artifacts.draft import Draft
+from llamakit.artifacts.kinds import Dialogues, Documents, Kind, Preferences
+from llamakit.stages.fields import Files, Identity
+from llamakit.stages.stage import Outcome, Stage
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ingest(Stage):
+    """Read files into documents, dialogues or preferences.
+
+    Reads JSON lines, JSON, Parquet and text (gzip or zstd too), folders of them, and raw
+    artifacts. Fields that exist in the input keep their values; a row that cannot be used goes to
+    `rejected/` with its file, line and reason."""
+
+    files: Files
+    """Files, folders, or raw artifacts (NAME, or NAME/FILE)."""
+    as_: Identity[Literal["documents", "dialogues", "preferences"]]
+    """What the rows are."""
+    source: Identity[str | None] = None
+    """Source of every row; by default the row's own, else its file's name."""
+    limit: Identity[Annotated[int, Ge(1)] | None] = None
+    """Rows read from each file; by default all."""
+    max_broken: Identity[Annotated[float, Ge(0)]] = 0.01
+    """Broken rows allowed: below 1 a share of the rows, from 1 on their number."""
+    text_field: Identity[str | None] = None
+    """Field of the text (documents)."""
+    id_field: Identity[str | None] = None
+    """Field of the id."""
+    source_field: Identity[str | None] = None
+    """Field of the source."""
+    url_field: Identity[str | None] = None
+    """Field of the web address (documents)."""
+    language_field: Identity[str | None] = None
+    """Field of the language (documents)."""
+    messages_field: Identity[str | None] = None
+    """Field of the list of messages (dialogues)."""
+    prompt_field: Identity[str | None] = None
+    """Field of the prompt or instruction (dialogues, preferences)."""
+    response_field: Identity[str | None] = None
+    """Field of the answer (dialogues)."""
+    chosen_field: Identity[str | None] = None
+    """Field of the preferred answer (preferences)."""
+    rejected_field: Identity[str | None] = None
+    """Field of the other answer (preferences)."""
+    grade_field: Identity[str | None] = None
+    """Field that says by how much the chosen answer is better (preferences)."""
+    safety_field: Identity[str | None] = None
+    """Field of the safety label (dialogues, preferences)."""
+
+    makes: ClassVar = (Documents, Dialogues, Preferences)
+    revision: ClassVar = 1
+    panel: ClassVar = "Corpus"
+
+    def output_kind(self) -> type[Kind]:
+        """The kind `--as` names."""
+        return {"documents": Documents, "dialogues": Dialogues, "preferences": Preferences}[
+            self.as_
+        ]
+
+    def run(self, draft: Draft[Any]) -> Outcome:
+        """Read the files in the order given, a folder's in the order of their names."""
+        from llamakit.corpus.fields import FieldNames
+        from llamakit.corpus.ingestion import Limits, ingest_files
+        from llamakit.corpus.sources import find_data_files
+
+        found = []
+        for entry in draft.files(self.files):
+            path, name = entry.path, entry.name
+            if entry.artifact is not None and path == entry.artifact.path:
+                path, name = path / f"{self.as_}.jsonl", f"{self.as_}.jsonl"
+            files, passed = find_data_files(path, name)
+            found += files
+            if passed:
+                shown = ", ".join(passed[:3]) + (", …" if len(passed) > 3 else "")
+                draft.events.warn(
+                    f"{name}: {len(passed)} files of other kinds passed over: {shown}"
+                )
+        names = FieldNames(
+            text=self.text_field,
+            id=self.id_field,
+            source=self.source_field,
+            url=self.url_field,
+            language=self.language_field,
+            messages=self.messages_field,
+            prompt=self.prompt_field,
+            response=self.response_field,
+            chosen=self.chosen_field,
+            rejected=self.rejected_field,
+            grade=self.grade_field,
+            safety=self.safety_field,
+        )
+        done = ingest_files(
+            found,
+            draft.path,
+            kind=self.as_,
+            names=names,
+            source=self.source,
+            limits=Limits(self.max_broken, self.limit),
+            events=draft.events,
+        )
+        rejected = sum(done.reasons.values())
+        if rejected:
+            reasons = ", ".join(f"{n} {reason}" for reason, n in done.reasons.most_common())
+            draft.events.warn(f"{rejected} rows set aside in rejected/: {reasons}")
+        if done.ids_renamed:
+            draft.events.note(f"{done.ids_renamed} ids occurred before and got a number (id~2)")
+        counts = {"files": done.files, self.as_: done.kept, "ids_renamed": done.ids_renamed}
+        counts["rejected"] = rejected
+        counts |= {f"rejected_{reason}": n for reason, n in sorted(done.reasons.items())}
+        return Outcome(counts=counts, headline=f"{done.kept:,} {self.as_}")
