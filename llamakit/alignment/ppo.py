@@ -26,7 +26,7 @@ from llamakit.alignment.padding import by_length
 from llamakit.alignment.prompts import Prompt, draw_batch
 from llamakit.alignment.response import (
     in_groups,
-    response_entropy,
+    logprobs_and_entropy,
     response_logprobs,
     response_values,
 )
@@ -61,7 +61,7 @@ class PpoPlan:
     """Answers an iteration."""
     mini_batch: int = 64
     """Answers an optimizer step."""
-    tokens_at_once: int = 16_384
+    tokens_at_once: int = 2048
     """Size of one forward pass, padding included."""
     lr: float = 1e-6
     value_lr: float = 1e-6
@@ -171,29 +171,31 @@ class Ppo:
             keys=keys,
         )
 
-    def logprobs(self, model: Transformer, rollouts: Rollouts) -> Tensor:
-        """Log-probabilities [B, T] of answers under a model, without gradients."""
-        return in_groups(
-            lambda part: response_logprobs(model, part, self.plan.temperature),
+    def read_policy(self, rollouts: Rollouts) -> tuple[Tensor, Tensor]:
+        """(log-probabilities, entropies) [B, T] of answers under the policy as it is."""
+        logprobs_BT, entropy_BT = in_groups(
+            lambda part: logprobs_and_entropy(self.policy, part, self.plan.temperature),
             rollouts,
             self.plan.tokens_at_once,
         )
+        return logprobs_BT, entropy_BT
 
-    def entropy(self, rollouts: Rollouts) -> Tensor:
-        """Entropies [B, T] of the policy where it sampled the answers."""
-        return in_groups(
-            lambda part: response_entropy(self.policy, part, self.plan.temperature),
+    def read_reference(self, rollouts: Rollouts) -> Tensor:
+        """Log-probabilities [B, T] of answers under the reference."""
+        (logprobs_BT,) = in_groups(
+            lambda part: (response_logprobs(self.reference, part, self.plan.temperature),),
             rollouts,
             self.plan.tokens_at_once,
         )
+        return logprobs_BT
 
     def evaluate(self, rollouts: Rollouts, is_safety: Sequence[bool]) -> Experience:
         """Score answers and spread their rewards over tokens."""
         plan, mask_BT = self.plan, rollouts.response_mask
-        old_BT = self.logprobs(self.policy, rollouts)
-        reference_BT = self.logprobs(self.reference, rollouts)
-        values_BT = in_groups(
-            lambda part: response_values(self.value_model, part), rollouts, plan.tokens_at_once
+        old_BT, entropy_BT = self.read_policy(rollouts)
+        reference_BT = self.read_reference(rollouts)
+        (values_BT,) = in_groups(
+            lambda part: (response_values(self.value_model, part),), rollouts, plan.tokens_at_once
         )
         scores = self.judge(rollouts.rows(), is_safety)
         shaped_B = shaped_scores(scores.combined_B.to(old_BT.device), rollouts.finished_B, plan)
@@ -205,7 +207,7 @@ class Ppo:
             rollouts=rollouts,
             old_BT=old_BT,
             reference_BT=reference_BT,
-            entropy_BT=self.entropy(rollouts),
+            entropy_BT=entropy_BT,
             values_BT=values_BT,
             advantages_BT=whiten(advantages_BT, mask_BT, shift_mean=True),
             returns_BT=returns_BT,

@@ -142,8 +142,8 @@ def check_heldout(ppo: Ppo, prompts: Sequence[Prompt], progress: Progress) -> di
     if progress.best_objective is None:
         progress.baseline = float(combined_B.mean())
         progress.spread = float(combined_B.std(correction=0)) or 1.0
-    policy_BT = ppo.logprobs(ppo.policy, rollouts)
-    reference_BT = ppo.logprobs(ppo.reference, rollouts)
+    policy_BT, entropy_BT = ppo.read_policy(rollouts)
+    reference_BT = ppo.read_reference(rollouts)
     kl = float(kl_k1(policy_BT, reference_BT).sum(dim=1).mean())
     earned_B = penalise_unfinished(
         (combined_B - progress.baseline) / progress.spread,
@@ -164,7 +164,7 @@ def check_heldout(ppo: Ppo, prompts: Sequence[Prompt], progress: Progress) -> di
         },
         "gated": float(scores.gate_B.float().mean()),
         "kl": kl,
-        "entropy": float(ppo.entropy(rollouts).sum()) / tokens,
+        "entropy": float(entropy_BT.sum()) / tokens,
         "response_tokens": tokens / len(rollouts),
         "finished": float(rollouts.finished_B.float().mean()),
         "samples": [

@@ -31,14 +31,25 @@ def response_logprobs(model: Transformer, rollouts: Rollouts, temperature: float
 
 
 @torch.no_grad()
-def response_entropy(model: Transformer, rollouts: Rollouts, temperature: float) -> Tensor:
-    """Entropy of the distribution of each answer token in nats, [B, T], zero outside the mask."""
+def logprobs_and_entropy(
+    model: Transformer, rollouts: Rollouts, temperature: float
+) -> tuple[Tensor, Tensor]:
+    """`response_logprobs`, and the entropy in nats of the distribution of each answer token.
+
+    One pass for both; without gradients. Both [B, T], zero outside the mask.
+    """
+    mask_BT = rollouts.response_mask
     hidden_ND = _at_predictors(model(rollouts.ids_BL), rollouts)
-    entropies = []
-    for rows_ND in torch.split(hidden_ND, ROWS_AT_ONCE):
+    logprobs, entropies = [], []
+    for rows_ND, targets_N in zip(
+        torch.split(hidden_ND, ROWS_AT_ONCE),
+        torch.split(rollouts.responses[mask_BT], ROWS_AT_ONCE),
+        strict=True,
+    ):
         log_shares_NV = F.log_softmax(model.logits(rows_ND).float() / temperature, dim=-1)
+        logprobs.append(log_shares_NV.gather(1, targets_N[:, None])[:, 0])
         entropies.append(-(log_shares_NV.exp() * log_shares_NV).sum(dim=-1))
-    return _scattered(torch.cat(entropies), rollouts.response_mask)
+    return _scattered(torch.cat(logprobs), mask_BT), _scattered(torch.cat(entropies), mask_BT)
 
 
 def response_values(model: RewardModel, rollouts: Rollouts) -> Tensor:
@@ -48,24 +59,28 @@ def response_values(model: RewardModel, rollouts: Rollouts) -> Tensor:
 
 
 @torch.no_grad()
-def in_groups(function: Callable[[Rollouts], Tensor], rollouts: Rollouts, tokens: int) -> Tensor:
+def in_groups(
+    function: Callable[[Rollouts], tuple[Tensor, ...]], rollouts: Rollouts, tokens: int
+) -> tuple[Tensor, ...]:
     """Apply a function of rollouts to groups of like length, without gradients.
 
     Args:
-        function: from rollouts to one value an answer token, zero outside their mask.
+        function: from rollouts to values [B, T] of their own, zero outside their mask.
         rollouts: all answers.
         tokens: size of a group, padding included.
 
     Returns:
-        What `function` returns of all at once, [B, T].
+        What `function` returns of all at once.
     """
     lengths = (rollouts.prompt_lengths_B + rollouts.response_lengths_B).tolist()
     shape = rollouts.response_mask.shape
-    found_BT = torch.zeros(shape, device=rollouts.ids_BL.device)
+    found: tuple[Tensor, ...] = ()
     for group in by_length(lengths, tokens):
-        values_BT = function(rollouts.take(group))
-        found_BT[group, : values_BT.shape[1]] = values_BT
-    return found_BT
+        values = function(rollouts.take(group))
+        found = found or tuple(value.new_zeros(shape) for value in values)
+        for whole_BT, value_BT in zip(found, values, strict=True):
+            whole_BT[group, : value_BT.shape[1]] = value_BT
+    return found
 
 
 def _at_predictors(hidden_BLD: Tensor, rollouts: Rollouts) -> Tensor:

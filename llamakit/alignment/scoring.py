@@ -20,7 +20,9 @@ from llamakit.model.transformer import RewardModel
 from llamakit.text.dialogue import Message
 from llamakit.text.vocabulary import Vocabulary
 
-TOKENS_AT_ONCE = 16_384
+TOKENS_AT_ONCE = 2048
+"""Tokens of one forward pass, padding included. On a processor its activations stay in the cache:
+twice as fast as eight times as many, and as good a use of a large GPU with a large model."""
 
 
 @torch.no_grad()

@@ -219,7 +219,7 @@ class Eval(Stage):
 
     def _texts(self, draft: Draft[Report], documents: Input[Documents]) -> "Sequence[Text]":
         """The documents to predict; each once, however often a mix repeats it."""
-        from llamakit.corpus.mixture import document_shards, read_shard
+        from llamakit.artifacts.mixture import document_shards, read_shard
         from llamakit.evaluation.perplexity import Text
         from llamakit.evaluation.tasks import spaced
 

@@ -73,8 +73,8 @@ class Ppo(Stage):
     """Checks without a better objective after which the run stops."""
     max_kl: Identity[Annotated[float, Gt(0)]] = 100.0
     """KL to the start model, in nats per answer, from which the run stops."""
-    tokens_at_once: Identity[Annotated[int, Ge(1)]] = 16_384
-    """Tokens of one forward pass, padding included: lower it when memory runs out."""
+    tokens_at_once: Identity[Annotated[int, Ge(1)]] = 2048
+    """Tokens of one forward pass, padding included. Small ones stay in a processor's cache."""
     dtype: Identity[Literal["fp32", "bf16"]] = "fp32"
     """What the models compute in; weights are trained in fp32."""
     seed: Identity[int] = 0

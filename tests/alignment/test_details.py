@@ -19,7 +19,7 @@ from llamakit.alignment.padding import pad_right
 from llamakit.alignment.ppo import Ppo, PpoPlan
 from llamakit.alignment.preferences import PairBatches, tokenise_pairs
 from llamakit.alignment.ranking import centring_loss, objective, ranking_loss, safety_loss
-from llamakit.alignment.response import in_groups, response_entropy, response_logprobs
+from llamakit.alignment.response import in_groups, logprobs_and_entropy, response_logprobs
 from llamakit.alignment.reward import SAFETY_THRESHOLD, kl_k1, kl_k3, safety_gate, token_rewards
 from llamakit.alignment.rollout import rollout
 from llamakit.alignment.scoring import Judges, score, score_rows
@@ -219,8 +219,11 @@ def test_10_one_temperature_everywhere(
         policy, vocabulary, ids, 2, sampling, keys=[(7, i) for i in range(len(ids))], logprobs=True
     )
     assert rollouts.logprobs_BT is not None
-    recomputed = in_groups(
-        lambda part: response_logprobs(policy, part, temperature), rollouts, tokens=200
+    recomputed, entropies = in_groups(
+        lambda part: logprobs_and_entropy(policy, part, temperature), rollouts, tokens=200
+    )
+    torch.testing.assert_close(
+        response_logprobs(policy, rollouts, temperature), recomputed, rtol=0, atol=1e-5
     )
     torch.testing.assert_close(recomputed, rollouts.logprobs_BT, rtol=0, atol=1e-4)
     # And the same written out, a row at a time, without any padding.
@@ -231,9 +234,8 @@ def test_10_one_temperature_everywhere(
         answer = ids_L[length:]
         plain = log_shares.gather(1, answer[:, None])[:, 0]
         torch.testing.assert_close(recomputed[row, : len(answer)], plain, rtol=0, atol=1e-4)
-        entropy = response_entropy(policy, rollouts, temperature)[row, : len(answer)]
         expected = torch.distributions.Categorical(logits=logits[length - 1 : -1]).entropy()
-        torch.testing.assert_close(entropy, expected, rtol=0, atol=1e-4)
+        torch.testing.assert_close(entropies[row, : len(answer)], expected, rtol=0, atol=1e-4)
 
 
 def test_11_no_dropout_and_frozen_references(

@@ -13,7 +13,7 @@ import torch
 from llamakit.alignment.advantages import masked_mean, masked_variance, whiten
 from llamakit.alignment.preferences import PairBatches, tokenise_pairs
 from llamakit.alignment.ranking import objective
-from llamakit.alignment.response import response_entropy, response_logprobs
+from llamakit.alignment.response import logprobs_and_entropy
 from llamakit.model.transformer import RewardModel, Transformer
 from llamakit.text.vocabulary import Vocabulary
 from tests.alignment.small import handmade
@@ -48,11 +48,10 @@ def test_logprobs_and_entropy(trl: Any, policy: Transformer, vocabulary: Vocabul
         logits = policy.logits(policy(rollouts.ids_BL)) / 0.7
     picked = logits[torch.arange(2)[:, None], rollouts.predictors]
     theirs = trl.utils.selective_log_softmax(picked, rollouts.responses)
-    ours = response_logprobs(policy, rollouts, 0.7)
+    ours, entropies = logprobs_and_entropy(policy, rollouts, 0.7)
     torch.testing.assert_close(ours[mask], theirs[mask], rtol=0, atol=1e-5)
     entropy = trl.utils.entropy_from_logits(picked)
-    ours = response_entropy(policy, rollouts, 0.7)
-    torch.testing.assert_close(ours[mask], entropy[mask], rtol=0, atol=1e-5)
+    torch.testing.assert_close(entropies[mask], entropy[mask], rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(("margin", "centring"), [("none", 0.0), ("small", 0.0), ("large", 0.01)])
