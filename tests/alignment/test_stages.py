@@ -11,7 +11,8 @@ import torch
 
 from llamakit.artifacts.frames import DIALOGUES, PREFERENCES, read_all, write_rows
 from llamakit.artifacts.store import Store
-from llamakit.errors import InputError, LlamakitError, UsageError
+from llamakit.errors import InputError, LlamakitError, Stopped, UsageError
+from llamakit.events import Events, Task
 from llamakit.model.config import ModelConfig
 from llamakit.model.transformer import RewardModel, Transformer
 from llamakit.model.weights import load_model, load_reward_model, save_model, save_reward_model
@@ -309,3 +310,43 @@ def test_the_same_config_gives_the_same_bytes(stocked: Store, make: Any) -> None
     assert torch.equal(torch.get_rng_state(), state)  # no global random number was drawn
     second = produce(stage, stocked, force=True).version
     assert first.digest == second.digest
+
+
+class Dies(Events):
+    """Stops the run when the second shard is done."""
+
+    def task(self, label: str, total: int | None = None, unit: str = "") -> Task:
+        events = self
+
+        class Counting(Task):
+            def advance(self, n: int = 1, **figures: float | int | str) -> None:
+                super().advance(n)
+                if unit == "shards" and n and self.done == 2:
+                    events.stop(15)
+
+        return Counting(label, total, unit)
+
+
+def test_stopped_between_shards_sampling_continues_to_the_same_bytes(
+    stocked: Store, tmp_path: Path
+) -> None:
+    stages: list[Stage] = [
+        rejection_stage(shard_prompts=3),
+        gatt_stage(tmp_path, shard_dialogues=2),
+    ]
+    for stage in stages:
+        with pytest.raises(Stopped):
+            produce(stage, stocked, events=Dies())
+        resumed = produce(stage, stocked).version
+        assert produce(stage, stocked, force=True).version.digest == resumed.digest
+
+
+def test_stopped_ppo_continues_to_the_same_bytes(stocked: Store) -> None:
+    class StopsPpo(Dies):
+        def task(self, label: str, total: int | None = None, unit: str = "") -> Task:
+            return super().task(label, total, "shards" if unit == "iterations" else unit)
+
+    with pytest.raises(Stopped):
+        produce(ppo_stage(iterations=4), stocked, events=StopsPpo())
+    resumed = produce(ppo_stage(iterations=4), stocked).version
+    assert produce(ppo_stage(iterations=4), stocked, force=True).version.digest == resumed.digest
