@@ -124,7 +124,7 @@ def _words(texts: Sequence[str]) -> tuple[U64, NDArray[np.int64]]:
         starts[0] |= in_word[0]
     begin = np.flatnonzero(starts)
     ends_of_texts = np.append(np.flatnonzero(codes == 0), len(codes))
-    words_of = np.concatenate(([0], np.searchsorted(begin, ends_of_texts)))
+    words_of = np.concatenate(([0], np.searchsorted(begin, ends_of_texts[: len(texts)])))
     if not len(begin):
         return np.zeros(0, np.uint64), words_of
     # Multilinear hashing: a random key for each place in the word, products summed modulo 2^64.
