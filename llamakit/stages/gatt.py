@@ -1,6 +1,6 @@
 """Dialogues, a chat model and constraints become ghost attention's training dialogues."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Interval
@@ -23,7 +23,8 @@ class Gatt(Stage):
     """
 
     dialogues: Inputs[Dialogues]
-    """Dialogues whose user turns are answered; their own answers are not used."""
+    """Dialogues whose user turns are answered; their own answers are not used. They should hold no
+    instruction of their own: `ingest --sources` chooses them."""
     model: Input[Model]
     """Chat model that answers."""
     constraints: Files
@@ -51,8 +52,6 @@ class Gatt(Stage):
     """Nucleus sampling: mass of the tokens to choose from."""
     max_new_tokens: Identity[Annotated[int, Ge(1)]] = 512
     """Longest answer, in tokens."""
-    sources: Identity[list[str]] = field(default_factory=list)
-    """Sources of the dialogues to use; all when empty. Leave out those that have instructions."""
     limit: Identity[Annotated[int, Ge(1)] | None] = None
     """Use only the first so many dialogues."""
     dtype: Identity[Literal["fp32", "bf16"]] = "fp32"
@@ -107,8 +106,6 @@ class Gatt(Stage):
             device=device_named(self.device),
         )
         rows = read_rows([version.path / "data" for version in draft.inputs(self.dialogues)])
-        if self.sources:
-            rows = [row for row in rows if row["source"] in self.sources]
         # Shards of another size are other shards: a rerun must not mix them.
         work = draft.work / f"shards-{self.shard_dialogues}"
         parts = shard_dialogues(rows[: self.limit], work / "dialogues", self.shard_dialogues)

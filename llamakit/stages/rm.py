@@ -1,6 +1,6 @@
 """Preferences and a chat model become a reward model."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Interval
@@ -38,9 +38,6 @@ class Rm(Stage):
     """Other pairs, of which a share is mixed in."""
     heldout: Inputs[Preferences] = ()
     """Pairs to report agreement on; without them a share of the training pairs is held out."""
-    sources: Identity[list[str]] = field(default_factory=list)
-    """Sources of preferences that are the model's own kind; the other pairs join those to mix in.
-    When empty, all are its own."""
     kind: Identity[Literal["helpfulness", "safety"]] = "helpfulness"
     """What the model judges; decides the defaults of mix-share and safety-aux-weight."""
     mix_share: Identity[Annotated[float, Interval(ge=0, lt=1)] | None] = None
@@ -168,9 +165,7 @@ class Rm(Stage):
         def read(references: Inputs[Preferences]) -> list[dict[str, object]]:
             return read_rows([version.path / "data" for version in draft.inputs(references)])
 
-        given, mix = read(self.preferences), read(self.mix)
-        main = [row for row in given if not self.sources or row["source"] in self.sources]
-        mix += [row for row in given if self.sources and row["source"] not in self.sources]
+        main, mix = read(self.preferences), read(self.mix)
         share = _MIX_SHARE[self.kind] if self.mix_share is None else self.mix_share
         picked = draw_share(len(main), len(mix), share, self.seed)
         if mix and len(picked) == len(mix):

@@ -107,7 +107,9 @@ def stocked(
         }
         for index in range(24)
     ]
-    keep_table(store, "pairs", "preferences", sources / "pairs", pairs)
+    for name in ("helpfulness", "safety"):
+        own = [pair for pair in pairs if pair["source"] == name]
+        keep_table(store, f"{name}-pairs", "preferences", sources / f"{name}-pairs", own)
     return store
 
 
@@ -164,9 +166,9 @@ def gatt_stage(folder: Path, **changes: Any) -> Gatt:
 
 def test_rm_learns_pairs_that_can_be_told_apart(stocked: Store) -> None:
     stage = Rm(
-        preferences=("pairs",),
+        preferences=("helpfulness-pairs",),
+        mix=("safety-pairs",),
         model="chat",
-        sources=["helpfulness"],
         kind="helpfulness",
         epochs=6,
         batch_pairs=6,
@@ -188,10 +190,10 @@ def test_rm_learns_pairs_that_can_be_told_apart(stocked: Store) -> None:
 
 def test_safety_rm_takes_a_tenth_of_other_pairs_and_reports_its_gate(stocked: Store) -> None:
     stage = Rm(
-        preferences=("pairs",),
+        preferences=("safety-pairs",),
+        mix=("helpfulness-pairs",),
         model="chat",
-        heldout=("pairs",),
-        sources=["safety"],
+        heldout=("safety-pairs", "helpfulness-pairs"),
         kind="safety",
         epochs=4,
         batch_pairs=6,
@@ -206,7 +208,8 @@ def test_safety_rm_takes_a_tenth_of_other_pairs_and_reports_its_gate(stocked: St
 
 def test_rm_with_shuffled_labels_learns_other_bytes(stocked: Store) -> None:
     settings: dict[str, Any] = {
-        "preferences": ("pairs",), "model": "chat", "batch_pairs": 12, "lr": 1e-3, "device": "cpu",
+        "preferences": ("safety-pairs",), "model": "chat", "batch_pairs": 12,
+        "lr": 1e-3, "device": "cpu",
     }  # fmt: skip
     plain = produce(Rm(**settings), stocked).version
     control = produce(Rm(**settings, shuffle_labels=True), stocked).version
