@@ -78,7 +78,7 @@ class Filter(Stage):
             "max_symbols": 0.5,
             "max_bullet_lines": 0.0,
             "max_ellipsis_lines": 0.5,
-            "min_alphabetic_words": 0.5,
+            "min_alphabetic_words": 0.0,  # sums and tables are no debris
             "min_stop_words": 0,
             "max_repeated_lines": 0.5,
             "max_repeated_paragraphs": 0.5,

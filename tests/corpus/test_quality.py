@@ -14,7 +14,7 @@ from llamakit.stages.filter import Filter
 
 PROSE = (
     "The market opens early, and people come from all the villages around to sell things. "
-    "Some bring apples; others carry cloth or tools. By noon it is loud with talk, bells and dogs.\n"
+    "Some bring apples; others carry cloth or tools. By noon it is loud with talk and bells.\n"
     "Nobody knows who began it. An old book says that a king, who had lost his way, stopped here."
 )
 
