@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -70,13 +70,20 @@ class Limits:
 
 @dataclass
 class Ingested:
-    """What was read: rows kept, ids that had to be renamed, rows set aside by reason."""
+    """What was read: rows kept, ids that had to be renamed, rows of sources that were not asked
+    for, rows set aside by reason."""
 
     kept: int = 0
     ids_renamed: int = 0
     files: int = 0
     broken: int = 0
+    other_sources: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def rows(self) -> int:
+        """All rows read."""
+        return self.kept + self.other_sources + sum(self.reasons.values())
 
 
 def ingest_files(
@@ -86,6 +93,7 @@ def ingest_files(
     kind: str,
     names: FieldNames,
     source: str | None,
+    only: Collection[str] = (),
     limits: Limits,
     events: Events,
 ) -> Ingested:
@@ -94,6 +102,7 @@ def ingest_files(
     Args:
         kind: documents, dialogues or preferences.
         source: overrides every row's source; a row without one takes its file's name.
+        only: the sources whose rows are kept; empty keeps all.
 
     Raises:
         InputError: more rows are broken than `limits` allow, or no row can be used at all.
@@ -115,7 +124,7 @@ def ingest_files(
 
     for file in files:
         done.files += 1
-        before = done.kept + sum(done.reasons.values())
+        before = done.rows
         with events.task(f"reading {file.name}", unit="rows") as task:
             for number, row in enumerate(read_rows(file)):
                 if limits.rows_per_file is not None and number >= limits.rows_per_file:
@@ -129,11 +138,14 @@ def ingest_files(
                 except UnusableRowError as why:
                     set_aside(file, row.line, why.reason, _raw(row), why.broken)
                     continue
-                record["id"] = ids.take(record["id"] or f"{file.name}:{row.line}")
                 record["source"] = source or record["source"] or file.stem
+                if only and record["source"] not in only:
+                    done.other_sources += 1
+                    continue
+                record["id"] = ids.take(record["id"] or f"{file.name}:{row.line}")
                 kept.add(record, _size(record))
                 done.kept += 1
-        if done.kept + sum(done.reasons.values()) == before:
+        if done.rows == before:
             events.warn(f"{file.name} holds no rows")
     kept.close()
     aside.close()
@@ -143,7 +155,7 @@ def ingest_files(
 
 
 def _judge(done: Ingested, limits: Limits, first_broken: list[str]) -> None:
-    rows = done.kept + sum(done.reasons.values())
+    rows = done.rows
     named = ", ".join(first_broken) + (", …" if done.broken > _NAMED else "")
     if rows and limits.exceeded(done.broken, rows):
         raise InputError(
@@ -153,6 +165,8 @@ def _judge(done: Ingested, limits: Limits, first_broken: list[str]) -> None:
     if not done.kept:
         if not rows:
             raise InputError("the input holds no rows")
+        if done.other_sources == rows:
+            raise InputError(f"none of {rows} rows is of the sources asked for (--sources)")
         reasons = ", ".join(f"{count} {reason}" for reason, count in done.reasons.most_common(3))
         where = f" ({named})" if named else ""
         raise InputError(

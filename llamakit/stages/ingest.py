@@ -1,6 +1,6 @@
 """Raw files become documents, dialogues or preferences."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge
@@ -17,7 +17,8 @@ class Ingest(Stage):
 
     Reads JSON lines, JSON, Parquet and text (gzip or zstd too), folders of them, and raw
     artifacts. Fields that exist in the input keep their values; a row that cannot be used goes to
-    `rejected/` with its file, line and reason."""
+    `rejected/` with its file, line and reason.
+    """
 
     files: Files
     """Files, folders, or raw artifacts (NAME, or NAME/FILE)."""
@@ -25,6 +26,8 @@ class Ingest(Stage):
     """What the rows are."""
     source: Identity[str | None] = None
     """Source of every row; by default the row's own, else its file's name."""
+    sources: Identity[list[str]] = field(default_factory=list)
+    """Keep rows of these sources only; by default all."""
     limit: Identity[Annotated[int, Ge(1)] | None] = None
     """Rows read from each file; by default all."""
     max_broken: Identity[Annotated[float, Ge(0)]] = 0.01
@@ -102,6 +105,7 @@ class Ingest(Stage):
             kind=self.as_,
             names=names,
             source=self.source,
+            only=self.sources,
             limits=Limits(self.max_broken, self.limit),
             events=draft.events,
         )
@@ -112,6 +116,6 @@ class Ingest(Stage):
         if done.ids_renamed:
             draft.events.note(f"{done.ids_renamed} ids occurred before and got a number (id~2)")
         counts = {"files": done.files, self.as_: done.kept, "ids_renamed": done.ids_renamed}
-        counts["rejected"] = rejected
+        counts |= {"other_sources": done.other_sources, "rejected": rejected}
         counts |= {f"rejected_{reason}": n for reason, n in sorted(done.reasons.items())}
         return Outcome(counts=counts, headline=f"{done.kept:,} {self.as_}")
