@@ -67,12 +67,15 @@ def generate(
         seeds = [seed * 1_000_003 + index for index in range(len(repeated))]
         encoded = [_prompt_ids(vocabulary, text, chat_=chat_) for text in repeated]
         results = generate_ids(transformer, vocabulary, encoded, sampling, seeds, events=events)
-    for text, result in zip(repeated, results, strict=True):
+    for text, ids, result in zip(repeated, encoded, results, strict=True):
+        # Decoded without its prompt, a continuation would lose the blank it begins with.
+        whole = vocabulary.decode([*ids, *result.ids])
+        said = result.text if chat_ else whole[len(vocabulary.decode(ids)) :]
         if json_:
-            row = {"prompt": text, "text": result.text, "finished": result.finished}
+            row = {"prompt": text, "text": said, "finished": result.finished}
             print(json.dumps(row, ensure_ascii=False))
         else:
-            print(result.text if chat_ else text + result.text)
+            print(said if chat_ else text + said)
 
 
 def chat(
