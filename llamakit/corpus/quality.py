@@ -1,5 +1,7 @@
-"""Heuristics that tell prose from boilerplate, spam and debris, after Gopher (Rae et al. 2021,
-table A1) and C4 (Raffel et al. 2020). Each has a name and a threshold of its own.
+"""Heuristics that tell prose from boilerplate, spam and debris.
+
+After Gopher (Rae et al. 2021, table A1) and C4 (Raffel et al. 2020); each has a name and a
+threshold of its own.
 """
 
 from __future__ import annotations
@@ -33,7 +35,9 @@ class Thresholds:
     min_alphabetic_words: float
     min_stop_words: int
     max_repeated_lines: float
+    max_repeated_line_characters: float
     max_repeated_paragraphs: float
+    max_repeated_paragraph_characters: float
     max_top_ngram: tuple[float, ...]
     max_repeated_ngrams: tuple[float, ...]
     banned: tuple[str, ...]
@@ -55,8 +59,10 @@ def judge(text: str, language: str | None, limits: Thresholds) -> str | None:
 
 def _judge_words(words: list[str], language: str | None, limits: Thresholds) -> str | None:
     n_words = len(words)
-    if n_words < max(limits.min_words, 1):
+    if n_words < limits.min_words:
         return "too_few_words"
+    if not words:
+        return None
     if limits.max_words and n_words > limits.max_words:
         return "too_many_words"
     mean = sum(map(len, words)) / n_words
@@ -90,21 +96,31 @@ def _judge_lines(text: str, limits: Thresholds) -> str | None:
         ellipses = sum(line.endswith(_ELLIPSES) for line in lines)
         if ellipses > limits.max_ellipsis_lines * len(lines):
             return "ellipsis_lines"
-    if _repeated(lines, limits.max_repeated_lines):
-        return "repeated_lines"
+    if reason := _repeated(
+        lines, "line", limits.max_repeated_lines, limits.max_repeated_line_characters
+    ):
+        return reason
     paragraphs = [p.strip() for p in re.split(r"\n\s{0,80}\n", text) if p.strip()]
-    if _repeated(paragraphs, limits.max_repeated_paragraphs):
-        return "repeated_paragraphs"
-    return None
+    return _repeated(
+        paragraphs,
+        "paragraph",
+        limits.max_repeated_paragraphs,
+        limits.max_repeated_paragraph_characters,
+    )
 
 
-def _repeated(items: list[str], limit: float) -> bool:
-    """Whether more than that share of the items, or of their characters, stood there before."""
-    if not limit or len(items) < 2 or len(distinct := set(items)) == len(items):
-        return False
+def _repeated(items: list[str], unit: str, max_items: float, max_characters: float) -> str | None:
+    """Whether more than a share of the items, or of their characters, stood there before."""
+    distinct = set(items)
+    if len(distinct) == len(items):
+        return None
+    if max_items and len(items) - len(distinct) > max_items * len(items):
+        return f"repeated_{unit}s"
     characters = sum(map(len, items))
     again = characters - sum(map(len, distinct))
-    return len(items) - len(distinct) > limit * len(items) or again > limit * characters
+    if max_characters and again > max_characters * characters:
+        return f"repeated_{unit}_characters"
+    return None
 
 
 def _judge_ngrams(words: list[str], limits: Thresholds) -> str | None:

@@ -22,8 +22,8 @@ class Filter(Stage):
     """Keep documents by language, length, symbols and repetition, and say why the others go.
 
     Each heuristic has its own threshold, filled from --preset: light drops only debris, gopher
-    holds the published numbers (Rae et al. 2021, table A1), off none. A threshold of 0 switches its
-    heuristic off. `language` is written where the input has none."""
+    holds the published numbers (Rae et al. 2021, table A1), off keeps all. A threshold of 0
+    switches its heuristic off. `language` is written where the input has none."""
 
     documents: Input[Documents]
     """Documents to filter."""
@@ -54,14 +54,18 @@ class Filter(Stage):
     min_stop_words: Identity[Count | None] = None
     """Fewest different stop words (of the, be, to, of, and, that, have, with) in English."""
     max_repeated_lines: Identity[Share | None] = None
-    """Largest share of lines, or of characters in lines, that stood there before."""
+    """Largest share of lines that stood there before."""
+    max_repeated_line_characters: Identity[Share | None] = None
+    """Largest share of characters in lines that stood there before."""
     max_repeated_paragraphs: Identity[Share | None] = None
-    """Largest share of paragraphs, or of their characters, that stood there before."""
+    """Largest share of paragraphs that stood there before."""
+    max_repeated_paragraph_characters: Identity[Share | None] = None
+    """Largest share of characters in paragraphs that stood there before."""
     max_top_ngram: Identity[list[float] | None] = None
     """Largest share of characters in the most frequent 2-, 3- and 4-gram of words."""
     max_repeated_ngrams: Identity[list[float] | None] = None
     """Largest share of characters in repeated 5-, 6- … 10-grams of words."""
-    banned_phrases: Identity[list[str]] = field(default_factory=lambda: ["lorem ipsum"])
+    banned_phrases: Identity[list[str] | None] = None
     """Phrases that rule a document out, in any letter case."""
     workers: Execution[Annotated[int, Ge(1)] | None] = None
     """Processes; by default one a processor."""
@@ -81,9 +85,12 @@ class Filter(Stage):
             "min_alphabetic_words": 0.0,  # sums and tables are no debris
             "min_stop_words": 0,
             "max_repeated_lines": 0.5,
+            "max_repeated_line_characters": 0.5,
             "max_repeated_paragraphs": 0.5,
+            "max_repeated_paragraph_characters": 0.5,
             "max_top_ngram": [0.4, 0.36, 0.32],
             "max_repeated_ngrams": [0.5, 0.48, 0.46, 0.44, 0.42, 0.4],
+            "banned_phrases": ["lorem ipsum"],
         },
         "gopher": {
             "min_words": 50,
@@ -95,10 +102,13 @@ class Filter(Stage):
             "max_ellipsis_lines": 0.3,
             "min_alphabetic_words": 0.8,
             "min_stop_words": 2,
-            "max_repeated_lines": 0.2,
-            "max_repeated_paragraphs": 0.2,
+            "max_repeated_lines": 0.3,
+            "max_repeated_line_characters": 0.2,
+            "max_repeated_paragraphs": 0.3,
+            "max_repeated_paragraph_characters": 0.2,
             "max_top_ngram": [0.2, 0.18, 0.16],
             "max_repeated_ngrams": [0.15, 0.14, 0.13, 0.12, 0.11, 0.1],
+            "banned_phrases": ["lorem ipsum"],
         },
         "off": {
             "min_words": 0,
@@ -111,9 +121,12 @@ class Filter(Stage):
             "min_alphabetic_words": 0.0,
             "min_stop_words": 0,
             "max_repeated_lines": 0.0,
+            "max_repeated_line_characters": 0.0,
             "max_repeated_paragraphs": 0.0,
+            "max_repeated_paragraph_characters": 0.0,
             "max_top_ngram": [],
             "max_repeated_ngrams": [],
+            "banned_phrases": [],
         },
     }
 
@@ -165,4 +178,5 @@ class Filter(Stage):
         }
         values["max_top_ngram"] = tuple(values["max_top_ngram"])
         values["max_repeated_ngrams"] = tuple(values["max_repeated_ngrams"])
-        return Thresholds(**values, banned=tuple(p.casefold() for p in self.banned_phrases))
+        banned = tuple(phrase.casefold() for phrase in self.banned_phrases or ())
+        return Thresholds(**values, banned=banned)

@@ -56,6 +56,17 @@ def test_one_threshold_can_be_switched_off(store: Store, documents: Version[Any]
     assert "short" in read_all(version.path / "data")["id"].to_list()
 
 
+def test_off_keeps_all_but_other_languages(store: Store, tmp_path: Path) -> None:
+    texts = ["", "\n", "lorem ipsum", "x x x x x x x"]
+    path = tmp_path / "rows.jsonl"
+    rows = [{"id": str(n), "text": text} for n, text in enumerate(texts)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    read = produce(Ingest(files=(str(path),), as_="documents"), store).version
+    kept = produce(Filter(documents=read, preset="off"), store).version
+    assert kept.record.counts["documents"] == read.record.counts["documents"]
+    assert kept.record.counts["rejected"] == 0
+
+
 def test_identify() -> None:
     assert identify(GERMAN, 0.5) == "de"
     assert identify("12345 + 678", 0.5) == "unknown"

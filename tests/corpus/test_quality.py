@@ -52,8 +52,29 @@ def test_prose_passes_every_preset() -> None:
 )
 def test_every_heuristic_has_its_name(text: str, reason: str) -> None:
     assert judge(text, "en", thresholds("gopher")) == reason
-    if reason != "banned_phrase":
-        assert judge(text, "en", replace(thresholds("off"), banned=())) is None
+    assert judge(text, "en", thresholds("off")) is None
+
+
+@pytest.mark.parametrize("text", ["", " \n", "Lorem ipsum", "!!", "# # #", "a\na\n\na\na"])
+def test_off_keeps_everything(text: str) -> None:
+    assert judge(text, "en", thresholds("off")) is None
+
+
+def test_gopher_is_the_published_table() -> None:
+    limits = thresholds("gopher")
+    assert (limits.max_repeated_lines, limits.max_repeated_line_characters) == (0.3, 0.2)
+    assert (limits.max_repeated_paragraphs, limits.max_repeated_paragraph_characters) == (0.3, 0.2)
+    assert limits.max_top_ngram == (0.2, 0.18, 0.16)
+    assert limits.max_repeated_ngrams == (0.15, 0.14, 0.13, 0.12, 0.11, 0.1)
+
+
+@pytest.mark.parametrize(("unit", "separator"), [("line", "\n"), ("paragraph", "\n\n")])
+def test_items_and_their_characters_have_limits_apart(unit: str, separator: str) -> None:
+    text = separator.join(["a", "bbbb", "bbbb"])
+    for kind, share in ((f"repeated_{unit}s", 1 / 3), (f"repeated_{unit}_characters", 4 / 9)):
+        for limit, reason in ((share - 0.01, kind), (share + 0.01, None)):
+            limits = replace(thresholds("off"), **{f"max_{kind}": limit})
+            assert judge(text, "en", limits) == reason
 
 
 def test_stop_words_are_asked_of_english_only() -> None:
