@@ -25,6 +25,11 @@ def content_digest(files: Iterable[tuple[str, str]]) -> str:
     return json_digest(sorted(files))
 
 
+def named_digest(name: str, digest: str) -> str:
+    """The digest of one file as an input: its name counts, since ids and sources come from it."""
+    return json_digest([name, digest])
+
+
 def json_digest(value: object) -> str:
     """sha256 of a value's canonical JSON: sorted keys, no spaces, no NaN."""
     import hashlib

@@ -28,6 +28,24 @@ def held(path: Path, *, on_wait: Callable[[], None] = lambda: None) -> Iterator[
         os.close(descriptor)
 
 
+@contextmanager
+def held_if_free(path: Path) -> Iterator[bool]:
+    """Hold the exclusive lock `path` unless some process does; yields whether it is held.
+
+    Its file is removed on the way out, as by `held`.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    free = False
+    try:
+        free = _try(descriptor) and _leads_to(path, descriptor)
+        yield free
+    finally:
+        if free:
+            path.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
 def is_held(path: Path) -> bool:
     """Whether some process holds the lock `path` now."""
     try:

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from llamakit.artifacts import lock
-from llamakit.artifacts.digest import file_digest
+from llamakit.artifacts.digest import file_digest, named_digest
 from llamakit.artifacts.files import write_json
 from llamakit.artifacts.kinds import Kind
-from llamakit.artifacts.record import RECORD_FILE, payload_digest
+from llamakit.artifacts.record import RECORD_FILE, InputEntry, payload_digest
 from llamakit.artifacts.store import DRAFTS, NAME_PATTERN, TAGS_FILE, Store, Version
 from llamakit.errors import LlamakitError, UsageError
 
@@ -124,17 +124,29 @@ def _ancestor(
 ) -> Ancestor:
     inputs = []
     for entry in version.record.inputs if version else []:
-        parent = find_input(store, entry.reference)
+        parent = find_input(store, entry)
         inputs.append(_ancestor(store, entry.role, entry.reference, entry.digest, parent))
     return Ancestor(role, reference, digest, version, inputs)
 
 
-def find_input(store: Store, reference: str) -> Version[Kind] | None:
-    """The version an input's recorded reference names; None for a file, or when it is gone."""
+def find_input(store: Store, entry: InputEntry) -> Version[Kind] | None:
+    """The version an input was read from; None for a file, or when it is gone.
+
+    A reference alone proves nothing: a file may be called like an artifact, and a number be given
+    again after the newest version was removed. So the content must be the recorded one.
+    """
     try:
-        return store.resolve(reference)
+        version = store.resolve(entry.reference)
     except LlamakitError:
         return None
+    return version if entry.digest in _input_digests(version) else None
+
+
+def _input_digests(version: Version[Kind]) -> Iterator[str]:
+    """The digests an input has that is this version, or one file of it."""
+    yield version.digest
+    for file in version.record.files:
+        yield named_digest(Path(file.path).name, file.sha256)
 
 
 def tag(store: Store, version: Version[Kind], label: str) -> None:
@@ -151,7 +163,7 @@ def tag(store: Store, version: Version[Kind], label: str) -> None:
 
 @dataclass(frozen=True)
 class Garbage:
-    """One folder `gc` would remove, why, and its size in bytes."""
+    """One folder or lock `gc` would remove, why, and its size in bytes."""
 
     path: Path
     reason: str
@@ -159,12 +171,18 @@ class Garbage:
 
 
 def find_garbage(store: Store) -> list[Garbage]:
-    """Drafts nobody works on, and versions that no newest or tagged version descends from."""
+    """Drafts nobody works on, locks nobody holds, and versions that no newest or tagged version
+    descends from."""
     found = []
     drafts = store.root / DRAFTS
-    for folder in sorted(drafts.iterdir()) if drafts.is_dir() else []:
-        if folder.is_dir() and not lock.is_held(drafts / f"{folder.name}.lock"):
-            found.append(Garbage(folder, "a draft nobody works on", _size(folder)))
+    for path in sorted(drafts.iterdir()) if drafts.is_dir() else []:
+        if path.is_dir() and not lock.is_held(_lock_of(path)):
+            found.append(Garbage(path, "a draft nobody works on", _size(path)))
+        # The lock of a draft goes with the draft.
+        elif (
+            path.suffix == ".lock" and not path.with_suffix("").exists() and not lock.is_held(path)
+        ):
+            found.append(Garbage(path, "a lock nobody holds", path.stat().st_size))
     kept = {version.path.resolve() for version in _reachable(store)}
     for name in store.names():
         for version in store.versions(name):
@@ -188,15 +206,26 @@ def _reachable(store: Store) -> Iterator[Version[Kind]]:
             continue
         seen.add(version.path)
         yield version
-        parents = (find_input(store, entry.reference) for entry in version.record.inputs)
+        parents = (find_input(store, entry) for entry in version.record.inputs)
         pending += [parent for parent in parents if parent]
 
 
-def remove(garbage: Garbage) -> None:
-    """Remove one folder that `find_garbage` named; its record goes first, so that a version half
-    removed is no version."""
-    (garbage.path / RECORD_FILE).unlink(missing_ok=True)
-    shutil.rmtree(garbage.path)
+def remove(garbage: Garbage) -> bool:
+    """Remove what `find_garbage` named; False when a process has taken it up since then."""
+    path = garbage.path
+    if path.parent.name != DRAFTS:
+        # The record goes first, so that a version half removed is no version.
+        (path / RECORD_FILE).unlink(missing_ok=True)
+        shutil.rmtree(path)
+        return True
+    with lock.held_if_free(path if path.suffix == ".lock" else _lock_of(path)) as free:
+        if free and path.is_dir():
+            shutil.rmtree(path)
+        return free
+
+
+def _lock_of(draft: Path) -> Path:
+    return draft.with_name(f"{draft.name}.lock")
 
 
 def _size(folder: Path) -> int:

@@ -215,13 +215,12 @@ def gc(
     ] = False,
     json_: JsonOption = False,
 ) -> None:
-    """List, and with --delete remove, drafts nobody works on and unreachable versions."""
+    """List, and with --delete remove, abandoned drafts and locks and unreachable versions."""
     from llamakit.artifacts import upkeep
 
     found = upkeep.find_garbage(_store(store))
     if delete:
-        for garbage in found:
-            upkeep.remove(garbage)
+        found = [garbage for garbage in found if upkeep.remove(garbage)]
     if json_:
         values = [{"path": str(g.path), "reason": g.reason, "bytes": g.bytes} for g in found]
         print(json.dumps({"deleted": delete, "garbage": values}, indent=2))
@@ -230,7 +229,7 @@ def gc(
         print(f"{garbage.path}  {show_bytes(garbage.bytes)}  {garbage.reason}")
     total = show_bytes(sum(garbage.bytes for garbage in found))
     verb = "removed" if delete else "to remove with --delete"
-    print(f"{len(found)} folders, {total} {verb}")
+    print(f"{len(found)} paths, {total} {verb}")
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

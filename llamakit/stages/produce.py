@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from llamakit import __version__
-from llamakit.artifacts.digest import content_digest, file_digest, json_digest
+from llamakit.artifacts.digest import content_digest, file_digest, json_digest, named_digest
 from llamakit.artifacts.draft import Draft, SourceFile, commit, discard, drafting, open_draft
 from llamakit.artifacts.kinds import Kind, Raw
 from llamakit.artifacts.record import RECORD_FILE, InputEntry, Record
@@ -25,6 +25,8 @@ from llamakit.artifacts.store import Store, Version, check_name
 from llamakit.errors import InputError, LlamakitError
 from llamakit.events import SILENT, Events
 from llamakit.stages.stage import Outcome, Stage
+
+_CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)
@@ -155,7 +157,7 @@ def find_source(reference: str, store: Store) -> SourceFile:
     if path.exists():
         home = next((p for p in (path, *path.parents) if (p / RECORD_FILE).is_file()), None)
         if home is None:
-            return SourceFile(path, path.name, json_digest([path.name, _path_digest(path)]))
+            return SourceFile(path, path.name, named_digest(path.name, _path_digest(path)))
         return _in_version(store.open(home), path.relative_to(home).as_posix(), reference)
     if reference.startswith(("/", ".")):
         raise InputError("no such file or folder", where=reference)
@@ -187,7 +189,7 @@ def _in_version(version: Version[Kind], inner: str, reference: str) -> SourceFil
             fix=f"It holds {', '.join(sorted(entries))}.",
         )
     name = Path(inner).name
-    digest = json_digest([name, entries[inner].sha256])
+    digest = named_digest(name, entries[inner].sha256)
     return SourceFile(version.path / inner, name, digest, version)
 
 
@@ -238,15 +240,21 @@ def _installed(package: str) -> str | None:
 
 
 def _commit() -> str | None:
-    """The commit of the checkout llamakit runs from; None when it is installed from a package."""
-    folder = Path(__file__).resolve().parents[2]
-    if not (folder / ".git").exists():
+    """The commit of the checkout llamakit runs from, with `-dirty` when the code in it has changed
+    since; None when it is installed from a package."""
+    if not (_CHECKOUT / ".git").exists():
         return None
-    command: list[str] = ["git", "-C", str(folder), "rev-parse", "HEAD"]
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
+        commit = _git("rev-parse", "HEAD")
+        changed = _git("status", "--porcelain", "--", "llamakit")
     except (OSError, subprocess.SubprocessError):
         return None
+    return f"{commit}-dirty" if changed else commit
+
+
+def _git(*words: str) -> str:
+    command = ["git", "--no-optional-locks", "-C", str(_CHECKOUT), *words]
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
     return answer.stdout.strip()
 
 

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 from letters import Joined, Letters
 
+from llamakit.artifacts import lock
 from llamakit.artifacts.store import DRAFTS, Store
 from llamakit.artifacts.upkeep import (
     differences,
@@ -16,6 +19,7 @@ from llamakit.artifacts.upkeep import (
     verify,
 )
 from llamakit.errors import InputError, LlamakitError, UsageError
+from llamakit.stages import produce as produce_module
 from llamakit.stages.produce import prepare, produce
 
 
@@ -69,9 +73,7 @@ def test_inputs_of_all_roles(store: Store, tmp_path: Path) -> None:
     produce(Letters(), store)
     produce(Letters(letter="b"), store, name="bees")
     (tmp_path / "c.txt").write_text("ccc")
-    stage = Joined(
-        first="letters", others=("bees",), files=(str(tmp_path / "c.txt"), "bees/a.txt")
-    )
+    stage = Joined(first="letters", others=("bees",), files=(str(tmp_path / "c.txt"), "bees/a.txt"))
     version = produce(stage, store).version
     assert (version.path / "a.txt").read_text() == "aaabbbcccbbb"
     roles = [(entry.role, entry.reference) for entry in version.record.inputs]
@@ -101,7 +103,7 @@ def test_wrong_kind_and_missing_inputs(store: Store) -> None:
         prepare(Joined(first="nothing"), store)
     with pytest.raises(InputError, match="no such file"):
         prepare(Joined(first="letters", files=("./absent.txt",)), store)
-    with pytest.raises(InputError, match="holds no file 'b.txt'"):
+    with pytest.raises(InputError, match=r"holds no file 'b\.txt'"):
         prepare(Joined(first="letters", files=("letters/b.txt",)), store)
 
 
@@ -166,6 +168,88 @@ def test_gc_keeps_newest_tagged_and_ancestors(store: Store) -> None:
         remove(garbage)
     assert find_garbage(store) == []
     assert verify(used) == []
+
+
+def test_lineage_follows_contents_and_not_names(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    produce(Letters(), store)
+    Path("letters").write_text("a file that is called like an artifact")
+    by_file = produce(Joined(first="letters:v1", files=("letters",)), store).version
+    assert [node.version is not None for node in lineage(store, by_file).inputs] == [True, False]
+
+
+def test_a_number_given_again_is_no_ancestor(store: Store) -> None:
+    produce(Letters(letter="b"), store, name="reused")
+    made = produce(Joined(first="reused", files=("reused/a.txt",)), store).version
+    assert all(node.version for node in lineage(store, made).inputs)
+    shutil.rmtree(store.root / "reused")
+    produce(Letters(letter="z"), store, name="reused")
+    again = lineage(store, made).inputs
+    assert [node.reference for node in again] == ["reused:v1", "reused:v1"]
+    assert all(node.version is None for node in again)
+
+
+def test_gc_does_not_keep_an_unrelated_version(store: Store) -> None:
+    produce(Letters(letter="b"), store, name="reused")
+    produce(Joined(first="reused"), store)
+    shutil.rmtree(store.root / "reused")
+    other = produce(Letters(letter="z"), store, name="reused").version
+    produce(Letters(letter="y"), store, name="reused")
+    assert [garbage.path for garbage in find_garbage(store)] == [other.path]
+
+
+def test_gc_removes_stale_locks_and_leaves_held_ones(store: Store) -> None:
+    drafts = store.root / DRAFTS
+    for name in ("dead", "alive"):
+        (drafts / name).mkdir(parents=True)
+    for name in ("dead", "stale", "letters.name"):
+        (drafts / f"{name}.lock").touch()
+    with lock.held(drafts / "alive.lock"), lock.held(drafts / "held.lock"):
+        found = find_garbage(store)
+        assert {garbage.path.name for garbage in found} == {
+            "dead", "stale.lock", "letters.name.lock",
+        }  # fmt: skip
+        assert all(remove(garbage) for garbage in found)
+        assert {path.name for path in drafts.iterdir()} == {"alive", "alive.lock", "held.lock"}
+
+
+def test_gc_leaves_a_draft_that_was_taken_up_meanwhile(store: Store) -> None:
+    draft = store.root / DRAFTS / "taken"
+    draft.mkdir(parents=True)
+    (garbage,) = find_garbage(store)
+    with lock.held(draft.with_name("taken.lock")):
+        assert not remove(garbage)
+        assert draft.is_dir()
+        assert draft.with_name("taken.lock").exists()
+    assert remove(garbage)
+    assert list((store.root / DRAFTS).iterdir()) == []
+
+
+def test_provenance_tells_a_changed_checkout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def git(*words: str) -> str:
+        identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
+        answer = subprocess.run(
+            ["git", "-C", str(tmp_path), *identity, *words],
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        return answer.stdout.strip()
+
+    monkeypatch.setattr(produce_module, "_CHECKOUT", tmp_path)
+    assert produce_module._commit() is None
+    git("init", "-q")
+    (tmp_path / "llamakit").mkdir()
+    (tmp_path / "llamakit" / "a.py").write_text("1")
+    git("add", ".")
+    git("commit", "-q", "-m", "one")
+    head = git("rev-parse", "HEAD")
+    (tmp_path / "notes").write_text("outside the code")
+    assert produce_module._commit() == head
+    (tmp_path / "llamakit" / "a.py").write_text("2")
+    assert produce_module._commit() == f"{head}-dirty"
 
 
 def test_a_metric_without_value_is_null(store: Store) -> None:
