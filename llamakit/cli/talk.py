@@ -25,7 +25,7 @@ MaxTokens = Annotated[int, typer.Option(min=1, help="Tokens to generate at most.
 Temperature = Annotated[float, typer.Option(min=0, help="0 takes the likeliest token each time.")]
 TopP = Annotated[float, typer.Option(min=0, max=1, help="Nucleus: the smallest mass to keep.")]
 TopK = Annotated[int, typer.Option(min=0, help="Keep the k likeliest tokens; 0 keeps all.")]
-Seed = Annotated[int, typer.Option(help="Same seed, same text.")]
+Seed = Annotated[int, typer.Option(min=0, help="Same seed, same text.")]
 
 
 def add_to(app: typer.Typer) -> None:

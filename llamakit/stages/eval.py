@@ -66,7 +66,7 @@ class Eval(Stage):
     """Nucleus of answers in dialogues."""
     dtype: Identity[Literal["fp32", "bf16"]] = "fp32"
     """What the models compute in."""
-    seed: Identity[int] = 0
+    seed: Identity[Annotated[int, Ge(0)]] = 0
     """Seed of sampling and of the resampling behind intervals."""
     require: Execution[list[str]] = field(default_factory=list)
     """What must hold, else exit 4: exam>=0.6, exam:sft>base, safety.violation<=0.1, win:ppo>sft."""

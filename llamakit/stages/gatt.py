@@ -56,7 +56,7 @@ class Gatt(Stage):
     """Use only the first so many dialogues."""
     dtype: Identity[Literal["fp32", "bf16"]] = "fp32"
     """What the model computes in."""
-    seed: Identity[int] = 0
+    seed: Identity[Annotated[int, Ge(0)]] = 0
     """Seed of instructions and sampling."""
     shard_dialogues: Execution[Annotated[int, Ge(1)]] = 64
     """Dialogues answered at once: what a stopped run loses at most."""

@@ -77,7 +77,7 @@ class Ppo(Stage):
     """Tokens of one forward pass, padding included. Small ones stay in a processor's cache."""
     dtype: Identity[Literal["fp32", "bf16"]] = "fp32"
     """What the models compute in; weights are trained in fp32."""
-    seed: Identity[int] = 0
+    seed: Identity[Annotated[int, Ge(0)]] = 0
     """Seed of sampling, of the order of prompts and of what is held out."""
     device: Execution[Literal["auto", "cpu", "cuda"]] = "auto"
     """Where to train: auto takes a GPU if there is one."""

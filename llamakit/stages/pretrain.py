@@ -98,7 +98,7 @@ class Pretrain(Stage):
     processor bf16 is 1.4 times as fast where it has the instructions, else 7 times slower."""
     validation_tokens: Identity[Annotated[int, Ge(0)]] = 65_536
     """Held-out tokens to measure the loss on, at most."""
-    seed: Identity[int] = 0
+    seed: Identity[Annotated[int, Ge(0)]] = 0
     """Seed of the first weights and of the order of documents."""
     device: Execution[Literal["auto", "cpu", "cuda"]] = "auto"
     """Where to train: auto takes a GPU if there is one."""

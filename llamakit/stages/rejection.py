@@ -45,7 +45,7 @@ class Rejection(Stage):
     """Answer only the first so many prompts."""
     dtype: Identity[Literal["fp32", "bf16"]] = "fp32"
     """What the models compute in."""
-    seed: Identity[int] = 0
+    seed: Identity[Annotated[int, Ge(0)]] = 0
     """Seed of sampling; an answer depends on it and on the prompt's place, not on its batch."""
     shard_prompts: Execution[Annotated[int, Ge(1)]] = 64
     """Prompts sampled at once: what a stopped run loses at most."""

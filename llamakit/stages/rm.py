@@ -70,7 +70,7 @@ class Rm(Stage):
     """Decoupled weight decay."""
     dtype: Identity[Literal["fp32", "bf16"]] = "fp32"
     """What the model computes in; weights are trained in fp32."""
-    seed: Identity[int] = 0
+    seed: Identity[Annotated[int, Ge(0)]] = 0
     """Seed of the new output layer, the order of pairs and what is mixed in or held out."""
     device: Execution[Literal["auto", "cpu", "cuda"]] = "auto"
     """Where to train: auto takes a GPU if there is one."""

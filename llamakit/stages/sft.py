@@ -61,7 +61,7 @@ class Sft(Stage):
     """Largest gradient norm; 0 turns clipping off."""
     dtype: Identity[Literal["fp32", "bf16"] | None] = None
     """What the model computes in: bf16 (with fp32 master weights) in llama2, fp32 in toy."""
-    seed: Identity[int] = 0
+    seed: Identity[Annotated[int, Ge(0)]] = 0
     """Seed of the order of rows."""
     device: Execution[Literal["auto", "cpu", "cuda"]] = "auto"
     """Where to train: auto takes a GPU if there is one."""

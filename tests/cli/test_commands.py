@@ -163,3 +163,10 @@ def test_signals_exit_with_their_codes(tmp_path: Path, number: signal.Signals, c
     assert out == ""
     assert "the same command continues" in err
     assert not (tmp_path / "artifacts" / "world").exists()
+
+
+@pytest.mark.parametrize("words", [("generate", "x", "y"), ("chat", "x"), ("pretrain", "x")])
+def test_a_negative_seed_is_a_wrong_usage(home: Path, words: tuple[str, ...]) -> None:
+    done = llamakit(*words, "--seed", "-1", cwd=home)
+    assert done.returncode == 2
+    assert "seed" in done.stderr

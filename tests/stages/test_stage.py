@@ -61,6 +61,16 @@ def test_wrong_values_name_the_key() -> None:
         Letters(times=True)
 
 
+@pytest.mark.parametrize("command", RECIPE)
+def test_a_negative_seed_is_refused(command: str) -> None:
+    stage = load_stage(command)
+    given = {key: "x" for key, item in fields_of(stage).items() if item.required and item.is_input}
+    if "seed" not in fields_of(stage):
+        pytest.skip("it draws nothing")
+    with pytest.raises(UsageError, match="seed = -1"):
+        stage.from_config({**given, "seed": -1})
+
+
 def test_a_whole_float_counts_as_a_number() -> None:
     assert Letters(times=4e0).times == 4  # type: ignore[arg-type]
 
