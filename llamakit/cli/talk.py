@@ -129,6 +129,7 @@ def _ask() -> str | None:
 
 
 def _load(model: str, store: Path) -> tuple[Transformer, Vocabulary]:
+    from llamakit.artifacts.integrity import check_payload
     from llamakit.artifacts.kinds import Model
     from llamakit.artifacts.store import Store
     from llamakit.errors import InputError
@@ -137,6 +138,7 @@ def _load(model: str, store: Path) -> tuple[Transformer, Vocabulary]:
     version = Store(store).resolve(model)
     if version.kind != Model.name:
         raise InputError(f"{version.reference} is {version.kind}, a model is needed")
+    check_payload(version)
     return load_model(version.path), load_vocabulary(version.path)
 
 

@@ -94,6 +94,7 @@ def ingest_files(
     names: FieldNames,
     source: str | None,
     only: Collection[str] = (),
+    safety: bool | None = None,
     limits: Limits,
     events: Events,
 ) -> Ingested:
@@ -103,6 +104,7 @@ def ingest_files(
         kind: documents, dialogues or preferences.
         source: overrides every row's source; a row without one takes its file's name.
         only: the sources whose rows are kept; empty keeps all.
+        safety: overrides every dialogue's safety tag.
 
     Raises:
         InputError: more rows are broken than `limits` allow, or no row can be used at all.
@@ -142,6 +144,8 @@ def ingest_files(
                 if only and record["source"] not in only:
                     done.other_sources += 1
                     continue
+                if safety is not None and kind == "dialogues":
+                    record["safety"] = safety
                 record["id"] = ids.take(record["id"] or f"{file.name}:{row.line}")
                 kept.add(record, _size(record))
                 done.kept += 1

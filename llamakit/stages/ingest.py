@@ -28,6 +28,8 @@ class Ingest(Stage):
     """Source of every row; by default the row's own, else its file's name."""
     sources: Identity[list[str]] = field(default_factory=list)
     """Keep rows of these sources only; by default all."""
+    safety: Identity[bool | None] = None
+    """Tag every dialogue as a safety prompt, or as none; by default its own field tells."""
     limit: Identity[Annotated[int, Ge(1)] | None] = None
     """Rows read from each file; by default all."""
     max_broken: Identity[Annotated[float, Ge(0)]] = 0.01
@@ -106,6 +108,7 @@ class Ingest(Stage):
             names=names,
             source=self.source,
             only=self.sources,
+            safety=self.safety,
             limits=Limits(self.max_broken, self.limit),
             events=draft.events,
         )
