@@ -236,6 +236,6 @@ def _read_json(path: Path) -> dict[str, Any]:
         values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"there is no {path.name} here", where=str(path.parent)) from None
-    except json.JSONDecodeError as error:
+    except ValueError as error:  # not JSON, or not UTF-8
         raise InputError(f"not valid JSON ({error})", where=str(path)) from None
     return values

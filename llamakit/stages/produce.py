@@ -19,6 +19,7 @@ from typing import Any
 from llamakit import __version__
 from llamakit.artifacts.digest import content_digest, file_digest, json_digest, named_digest
 from llamakit.artifacts.draft import Draft, SourceFile, commit, discard, drafting, open_draft
+from llamakit.artifacts.integrity import check_payload
 from llamakit.artifacts.kinds import Kind, Raw
 from llamakit.artifacts.record import RECORD_FILE, InputEntry, Record
 from llamakit.artifacts.store import Store, Version, check_name
@@ -109,10 +110,19 @@ def produce(
         if not force and (found := store.find(label, prepared.fingerprint)):
             discard(draft)
             return _reused(stage, found, events)
+        _check_inputs(prepared)
         if open_draft(draft):
             events.note("continuing what an earlier attempt left")
         version = _run(prepared, store, label, draft)
     return Made(version, reused=False, unmet=stage.unmet(version))
+
+
+def _check_inputs(prepared: Prepared) -> None:
+    for version in prepared.inputs.values():
+        check_payload(version)
+    for source in prepared.sources.values():
+        if source.artifact:
+            check_payload(source.artifact, within=source.path)
 
 
 def _reused(stage: Stage, version: Version[Kind], events: Events) -> Made:

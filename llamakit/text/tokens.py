@@ -70,7 +70,7 @@ class TokenStore:
             index = json.loads(index_path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise InputError("there is no tokens.json here", where=str(folder)) from None
-        except json.JSONDecodeError as error:
+        except ValueError as error:  # not JSON, or not UTF-8
             raise InputError(f"not valid JSON ({error})", where=str(index_path)) from None
         return cls(
             tokens=_mapped(folder / TOKENS_FILE, index["dtype"], index["tokens"]),

@@ -183,6 +183,9 @@ def test_broken_folders(make_model: Make, vocabulary: Vocabulary, tmp_path: Path
     (tmp_path / "config.json").write_text(json.dumps({**values, "num_hidden_layers": 4}))
     with pytest.raises(InputError, match=r"lack model\.layers\.3"):
         load_model(tmp_path)
+    (tmp_path / "config.json").write_bytes(b'{"hidden_size\xff": 64}')
+    with pytest.raises(InputError, match="not valid JSON"):
+        load_model(tmp_path)
     (tmp_path / "config.json").write_text(json.dumps(values))
     weights = tmp_path / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])

@@ -53,6 +53,21 @@ def test_equal_bytes_upstream_change_nothing_downstream(store: Store) -> None:
     assert prepare(Joined(first="letters"), store).fingerprint == before
 
 
+def test_damaged_inputs_are_found_before_they_are_read(store: Store) -> None:
+    letters = produce(Letters(), store).version
+    whole = produce(Joined(first="letters"), store)
+    (letters.path / "a.txt").write_text("xxx")
+    assert produce(Joined(first="letters"), store).version.path == whole.version.path
+    for stage in (Joined(first="letters", files=("letters",)), Joined(first="letters")):
+        with pytest.raises(InputError, match=r"a\.txt: the file's bytes changed.*letters:v1"):
+            produce(stage, store, force=True)
+    (letters.path / "a.txt").unlink()
+    with pytest.raises(InputError, match=r"a\.txt: the file is missing"):
+        produce(Joined(first="letters"), store, force=True)
+    assert store.numbers("joined") == [1]
+    assert not list((store.root / DRAFTS).iterdir())
+
+
 def test_references(store: Store) -> None:
     one = produce(Letters(), store).version
     two = produce(Letters(letter="b"), store).version

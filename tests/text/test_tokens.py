@@ -81,6 +81,9 @@ def test_missing_files(tmp_path: Path) -> None:
     (tmp_path / "order.bin").unlink()
     with pytest.raises(InputError, match="missing"):
         TokenStore.open(tmp_path)
+    (tmp_path / "tokens.json").write_bytes(b'{"dtype\xff": 1}')
+    with pytest.raises(InputError, match="not valid JSON"):
+        TokenStore.open(tmp_path)
 
 
 def test_empty_store(tmp_path: Path) -> None:
