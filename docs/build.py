@@ -16,7 +16,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from llamakit.stages.registry import RECIPE
+from llamakit.stages.registry import RECIPE, load_stage
 
 DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
@@ -36,7 +36,18 @@ def made(what: str) -> str:
         return "```text\n" + "\n".join(tree(ROOT / "llamakit")) + "\n```\n"
     if kind == "commands":
         return "".join(f"- [`{name}`](commands/{name}.md)\n" for name in (*RECIPE, *OTHERS))
+    if kind == "stages":
+        return _stages()
     raise ValueError(f"unknown block {what!r}")
+
+
+def _stages() -> str:
+    """The recipe as a table, for the README."""
+    rows = ["| stage | what it does |", "|---|---|"]
+    for name in RECIPE:
+        summary = (load_stage(name).__doc__ or "").strip().splitlines()[0]
+        rows.append(f"| [`{name}`](docs/commands/{name}.md) | {summary} |")
+    return "\n".join(rows) + "\n"
 
 
 def help_text(command: str) -> str:
