@@ -5,8 +5,7 @@
 3. sample the answers one after the other.
 4. Keep the instruction on the first user turn only, half the time in its short form.
 5. Train on the last answer alone (`train_on: last`): earlier ones were given with the instruction
-in
-   sight, and the model must not learn to answer so without it.
+   in sight, and the model must not learn to answer so without it.
 """
 
 from __future__ import annotations
@@ -57,6 +56,7 @@ class Synthesis:
     temperature: float
     top_p: float
     max_new_tokens: int
+    max_prompt_tokens: int
     seed: int
     dtype: Precision
     device: str
@@ -139,7 +139,7 @@ def synthesise_shard(shard: Shard) -> dict[str, Any]:
     for index, row in enumerate(read_table(shard.dialogues).to_dicts()):
         session = begin(row, shard.first + index, constraints, synthesis)
         counts["read"] += 1
-        counts["dropped: too few turns"] += session is None
+        counts["dropped_too_few_turns"] += session is None
         if session is not None:
             sessions.append(session)
     answer(sessions, model, vocabulary, synthesis)
@@ -148,18 +148,18 @@ def synthesise_shard(shard: Shard) -> dict[str, Any]:
     by_turn: dict[str, list[int]] = {}
     by_family: dict[str, list[int]] = {}
     for session in sessions:
-        counts[f"ended early: {session.ended}"] += bool(session.ended)
+        counts[f"ended_early_{session.ended}"] += bool(session.ended)
         for turn in range(len(session.answers)):
             for family, kept in session.obeyed(turn):
                 _tally(by_turn, str(turn + 1), kept)
                 _tally(by_family, family, kept)
         if len(session.answers) < synthesis.min_turns:
-            counts["dropped: ended too early"] += 1
+            counts["dropped_ended_too_early"] += 1
             continue
         made = training_rows(session, synthesis)
-        counts["dropped: instruction not obeyed"] += not made
-        counts["without instruction"] += len(made) * (session.instruction is None)
-        counts["shortened instruction"] += sum(row["shortened"] for row in made)
+        counts["dropped_instruction_not_obeyed"] += not made
+        counts["without_instruction"] += len(made) * (session.instruction is None)
+        counts["shortened_instruction"] += sum(row["shortened"] for row in made)
         rows.extend(made)
         if made and len(samples) < SAMPLES_PER_SHARD:
             samples.append(made[-1]["messages"])
@@ -210,7 +210,6 @@ def answer(
         top_p=synthesis.top_p,
         top_k=0,
     )
-    room = model.config.max_seq_len - synthesis.max_new_tokens
     for turn in range(synthesis.max_turns):
         open_ones: list[Session] = []
         prompts: list[list[int]] = []
@@ -220,10 +219,10 @@ def answer(
             try:
                 ids = render_prompt(session.sampling_prompt(), vocabulary)
             except InputError:
-                session.ended = "not renderable"
+                session.ended = "not_renderable"
                 continue
-            if len(ids) > room:
-                session.ended = "no room left"
+            if len(ids) > synthesis.max_prompt_tokens:
+                session.ended = "no_room_left"
                 continue
             open_ones.append(session)
             prompts.append(ids)
@@ -236,7 +235,7 @@ def answer(
             if fits:
                 session.answers.append(text.strip())
             else:
-                session.ended = "unusable answer"
+                session.ended = "unusable_answer"
 
 
 def training_rows(session: Session, synthesis: Synthesis) -> list[dict[str, Any]]:

@@ -5,26 +5,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-
 from llamakit.alignment.scoring import Judges
 from llamakit.errors import InputError, UsageError
-from llamakit.model.weights import load_reward_model, load_vocabulary
+from llamakit.model.weights import load_config, load_reward_model, load_vocabulary
 from llamakit.text.vocabulary import Vocabulary
 from llamakit.training.plan import Precision
 
 
-def device_named(name: str) -> str:
-    """`auto` as the device that there is.
+def prompt_room(model: Path, judges: Sequence[Path], max_new_tokens: int, stage: str) -> int:
+    """The longest prompt, in tokens, whose answer the model can finish and every judge can read.
+
+    Judges read an end of sequence after an answer that was cut off: one token more.
 
     Raises:
-        UsageError: a GPU was asked for and there is none.
+        UsageError: answers of `max_new_tokens` leave no room for a prompt.
     """
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda" and not torch.cuda.is_available():
-        raise UsageError("device = cuda, but torch sees no GPU", fix="Use --device cpu or auto.")
-    return name
+    limits = [load_config(judge).max_seq_len - 1 for judge in judges]
+    context = min([load_config(model).max_seq_len, *limits])
+    if max_new_tokens >= context:
+        raise UsageError(
+            f"max_new_tokens = {max_new_tokens} leaves no room for a prompt in {context} tokens",
+            where=stage,
+            fix="Lower it below the models' context length.",
+        )
+    return context - max_new_tokens
 
 
 def require_same_vocabulary(folders: Sequence[Path]) -> None:

@@ -63,7 +63,8 @@ class Progress:
 
 @dataclass(frozen=True)
 class PpoResult:
-    """What came of a run; the policy is left with its best weights, in fp32."""
+    """What came of a run; the policy is left with its best weights, in the precision it sampled and
+    was judged in."""
 
     iterations: int
     best_iteration: int
@@ -194,8 +195,6 @@ def _finish(
     ppo: Ppo, progress: Progress, best: Mapping[str, Tensor], stopped: str, log: Path
 ) -> PpoResult:
     kept = best or ppo.policy_optimizer.masters
-    # In bf16 the policy's own weights are rounded copies: the masters are what was trained.
-    ppo.policy.float()
     with torch.no_grad():
         for name, parameter in ppo.policy.named_parameters():
             if name in kept:

@@ -68,7 +68,7 @@ def tokenise_pairs(
     even so, or that cannot be rendered (chat tags in its text, roles out of order), is dropped.
 
     Returns:
-        the pairs, and how many were `shortened`, `dropped: too long` and `dropped: not renderable`.
+        the pairs, and how many were `shortened`, `dropped_too_long` and `dropped_not_renderable`.
     """
     pairs: list[Pair] = []
     counts: Counter[str] = Counter()
@@ -78,10 +78,10 @@ def tokenise_pairs(
                 row["prompt"], [row["chosen"], row["rejected"]], vocabulary, max_tokens
             )
         except InputError:
-            counts["dropped: not renderable"] += 1
+            counts["dropped_not_renderable"] += 1
             continue
         if fitted is None:
-            counts["dropped: too long"] += 1
+            counts["dropped_too_long"] += 1
             continue
         (chosen, rejected), dropped = fitted
         counts["shortened"] += dropped > 0

@@ -38,8 +38,8 @@ def tokenise_prompts(
     its oldest exchanges; one that does not fit even so, or cannot be rendered, is dropped.
 
     Returns:
-        the prompts, and how many were `shortened`, `dropped: too long` and `dropped: not
-        renderable`.
+        the prompts, and how many were `shortened`, `dropped_too_long` and
+        `dropped_not_renderable`.
     """
     prompts: list[Prompt] = []
     counts: Counter[str] = Counter()
@@ -50,10 +50,10 @@ def tokenise_prompts(
         try:
             fitted = fit_prompt(messages, vocabulary, max_tokens)
         except InputError:
-            counts["dropped: not renderable"] += 1
+            counts["dropped_not_renderable"] += 1
             continue
         if fitted is None:
-            counts["dropped: too long"] += 1
+            counts["dropped_too_long"] += 1
             continue
         counts["shortened"] += fitted.dropped > 0
         prompts.append(

@@ -40,6 +40,7 @@ class Sampler:
     """Answer j of a prompt is sampled at temperature j modulo their number."""
     top_p: float
     max_new_tokens: int
+    max_prompt_tokens: int
     threshold: float
     seed: int
     dtype: Precision
@@ -76,9 +77,8 @@ def sample_shard(shard: Shard) -> dict[str, Any]:
     """
     sampler = shard.sampler
     model, judges, vocabulary = _opened(sampler)
-    room = min(model.config.max_seq_len, judges.max_tokens - 1) - sampler.max_new_tokens
     rows = read_table(shard.prompts).to_dicts()
-    prompts, counts = tokenise_prompts(rows, vocabulary, room)
+    prompts, counts = tokenise_prompts(rows, vocabulary, sampler.max_prompt_tokens)
     places = [shard.first + prompt.row for prompt in prompts]
     candidates = sample_candidates(
         model, judges, vocabulary, prompts, places=places, sampler=sampler
@@ -86,11 +86,11 @@ def sample_shard(shard: Shard) -> dict[str, Any]:
     winners, samples = [], []
     for prompt, held in zip(prompts, candidates, strict=True):
         counts["candidates"] += len(held)
-        counts["candidates unusable"] += sum(not one.usable for one in held)
-        counts["candidates gated"] += sum(one.gated for one in held)
+        counts["candidates_unusable"] += sum(not one.usable for one in held)
+        counts["candidates_gated"] += sum(one.gated for one in held)
         best = best_of(held)
         if best is None:
-            counts["dropped: no usable answer"] += 1
+            counts["dropped_no_usable_answer"] += 1
             continue
         winners.append(
             {

@@ -90,7 +90,9 @@ def rm_page(
             )
         )
     page.section("Data")
-    page.table(["pairs", "count"], [[name, count] for name, count in counts.items()])
+    page.table(
+        ["pairs", "count"], [[name.replace("_", " "), count] for name, count in counts.items()]
+    )
     return page.html()
 
 

@@ -33,8 +33,6 @@ class Rollouts:
     """bool: the model itself ended the answer, rather than the length cap."""
     prompt_B: Tensor
     """Index of the prompt that a row answers."""
-    logprobs_BT: Tensor | None
-    """The sampler's log-probabilities at the sampling temperature, zero after the answer."""
     texts: tuple[str, ...]
 
     def __len__(self) -> int:
@@ -90,13 +88,7 @@ class Rollouts:
         }
         part = replace(self, **taken, texts=tuple(self.texts[row] for row in rows))
         longest = int((part.prompt_lengths_B + part.response_lengths_B).max())
-        widest = int(part.response_lengths_B.max())
-        logprobs_BT = part.logprobs_BT
-        return replace(
-            part,
-            ids_BL=part.ids_BL[:, :longest],
-            logprobs_BT=None if logprobs_BT is None else logprobs_BT[:, :widest],
-        )
+        return replace(part, ids_BL=part.ids_BL[:, :longest])
 
 
 def seeds_for(key: Sequence[int], k: int) -> list[int]:
@@ -117,7 +109,6 @@ def rollout(
     sampling: Sampling,
     *,
     keys: Sequence[Sequence[int]],
-    logprobs: bool = False,
     events: Events = SILENT,
 ) -> Rollouts:
     """Sample k answers for each prompt.
@@ -126,15 +117,12 @@ def rollout(
         prompts: ids, each ending where the answer begins.
         keys: one sequence of whole numbers a prompt; the answers are a function of the prompt, the
             policy, the sampling and the key.
-        logprobs: also return the sampler's own log-probabilities.
     """
     repeated = [list(prompt) for prompt in prompts for _ in range(k)]
     seeds = [seed for key in keys for seed in seeds_for(key, k)]
     if len(seeds) != len(repeated):
         raise ValueError(f"{len(prompts)} prompts need as many keys, got {len(keys)}")
-    answers = generate(
-        policy, vocabulary, repeated, sampling, seeds, events=events, logprobs=logprobs
-    )
+    answers = generate(policy, vocabulary, repeated, sampling, seeds, events=events)
     device = next(policy.parameters()).device
     rows = [prompt + list(a.ids) for prompt, a in zip(repeated, answers, strict=True)]
     ids_BL, _ = pad_right(rows, vocabulary.pad, device)
@@ -144,20 +132,12 @@ def rollout(
         response_lengths_B=_whole([len(answer.ids) for answer in answers], device),
         finished_B=torch.tensor([answer.finished for answer in answers], device=device),
         prompt_B=_whole([index for index in range(len(prompts)) for _ in range(k)], device),
-        logprobs_BT=_padded([answer.logprobs for answer in answers], device) if logprobs else None,
         texts=tuple(answer.text for answer in answers),
     )
 
 
 def _whole(values: list[int], device: torch.device) -> Tensor:
     return torch.tensor(values, dtype=torch.int64, device=device)
-
-
-def _padded(rows: Sequence[Sequence[float]], device: torch.device) -> Tensor:
-    values = np.zeros((len(rows), max(map(len, rows))), dtype=np.float32)
-    for index, row in enumerate(rows):
-        values[index, : len(row)] = row
-    return torch.from_numpy(values).to(device)
 
 
 def _writable(text: str) -> bool:

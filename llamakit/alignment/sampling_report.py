@@ -50,7 +50,7 @@ def rejection_page(results: Sequence[Mapping[str, Any]], counts: Mapping[str, in
         ]
     )
     page.section("Counts")
-    page.table(["", "count"], [[name, count] for name, count in counts.items()])
+    page.table(["", "count"], [[name.replace("_", " "), count] for name, count in counts.items()])
     return page.html()
 
 
@@ -124,5 +124,5 @@ def ghost_page(results: Sequence[Mapping[str, Any]], counts: Mapping[str, int]) 
         ]
     )
     page.section("Counts")
-    page.table(["", "count"], [[name, count] for name, count in counts.items()])
+    page.table(["", "count"], [[name.replace("_", " "), count] for name, count in counts.items()])
     return page.html()

@@ -101,12 +101,6 @@ class Judges:
         if self.helpfulness is None and self.safety is None:
             raise ValueError("at least one reward model is needed")
 
-    @property
-    def max_tokens(self) -> int:
-        """The longest row that every model can read."""
-        models = [model for model in (self.helpfulness, self.safety) if model is not None]
-        return min(model.config.max_seq_len for model in models)
-
     def __call__(self, rows: Sequence[Sequence[int]], is_safety: Sequence[bool]) -> Scores:
         """Score rows of ids (prompt and answer).
 

@@ -145,9 +145,10 @@ class Eval(Stage):
         """Each model's format, and how to open it, by name."""
         from llamakit.evaluation.candidate import Candidate, knows_chat
         from llamakit.model.weights import load_model, load_vocabulary
-        from llamakit.training.machine import pick_device
+        from llamakit.training.machine import pick_device, warn_of_slow_bf16
 
         device = pick_device(self.device)
+        warn_of_slow_bf16(self.dtype, device, draft.events)
         versions = draft.inputs(self.models)
         plain = [version.name for version in versions]
         names = [v.name if plain.count(v.name) == 1 else v.reference for v in versions]

@@ -72,7 +72,7 @@ class Gatt(Stage):
     def run(self, draft: Draft[Dialogues]) -> Outcome:
         from llamakit.alignment import ghost
         from llamakit.alignment.constraints import constraint_files, read_constraints
-        from llamakit.alignment.models import device_named
+        from llamakit.alignment.models import prompt_room
         from llamakit.alignment.sampling_report import adherence, ghost_page
         from llamakit.alignment.tables import (
             merge_dialogues,
@@ -81,6 +81,7 @@ class Gatt(Stage):
             total_counts,
         )
         from llamakit.engine.shards import map_shards
+        from llamakit.training.machine import pick_device, warn_of_slow_bf16
 
         if self.max_turns < self.min_turns:
             raise UsageError(
@@ -88,8 +89,11 @@ class Gatt(Stage):
             )
         files = constraint_files([file.path for file in draft.files(self.constraints)])
         read_constraints(files)  # a broken line is told before anything is sampled
+        device = pick_device(self.device)
+        warn_of_slow_bf16(self.dtype, device, draft.events)
+        model = draft.input(self.model).path
         synthesis = ghost.Synthesis(
-            model=draft.input(self.model).path,
+            model=model,
             constraints=tuple(files),
             min_turns=self.min_turns,
             max_turns=self.max_turns,
@@ -101,9 +105,10 @@ class Gatt(Stage):
             temperature=self.temperature,
             top_p=self.top_p,
             max_new_tokens=self.max_new_tokens,
+            max_prompt_tokens=prompt_room(model, [], self.max_new_tokens, self.command()),
             seed=self.seed,
             dtype=self.dtype,
-            device=device_named(self.device),
+            device=device,
         )
         rows = read_rows([version.path / "data" for version in draft.inputs(self.dialogues)])
         # Shards of another size are other shards: a rerun must not mix them.

@@ -7,7 +7,7 @@ from annotated_types import Ge, Gt, Interval
 
 from llamakit.artifacts.draft import Draft
 from llamakit.artifacts.kinds import Dialogues, Model, RewardModel
-from llamakit.errors import InputError, UsageError
+from llamakit.errors import InputError
 from llamakit.stages.fields import Execution, Identity, Input, Inputs
 from llamakit.stages.stage import Outcome, Stage
 
@@ -90,7 +90,7 @@ class Ppo(Stage):
 
     def run(self, draft: Draft[Model]) -> Outcome:
         from llamakit.alignment import ppo, ppo_run
-        from llamakit.alignment.models import device_named, open_judges, require_same_vocabulary
+        from llamakit.alignment.models import open_judges, prompt_room, require_same_vocabulary
         from llamakit.alignment.ppo_report import ppo_page
         from llamakit.model.weights import (
             load_model,
@@ -98,14 +98,18 @@ class Ppo(Stage):
             load_vocabulary,
             save_model,
         )
+        from llamakit.training.machine import pick_device, warn_of_slow_bf16
         from llamakit.training.metrics import read_metrics
 
         start = draft.input(self.model).path
         helpfulness = draft.input(self.helpfulness).path
         safety = draft.input(self.safety).path if self.safety is not None else None
-        require_same_vocabulary([start, helpfulness, *([safety] if safety else [])])
+        scorers = [helpfulness, *([safety] if safety else [])]
+        require_same_vocabulary([start, *scorers])
+        room = prompt_room(start, scorers, self.max_new_tokens, self.command())
         vocabulary = load_vocabulary(start)
-        device = device_named(self.device)
+        device = pick_device(self.device)
+        warn_of_slow_bf16(self.dtype, device, draft.events)
         judges = open_judges(
             helpfulness,
             safety,
@@ -115,8 +119,7 @@ class Ppo(Stage):
             device=device,
         )
         policy = load_model(start, device=device)
-        limit = min(policy.config.max_seq_len, judges.max_tokens - 1) - self.max_new_tokens
-        prompts, heldout, counts = self._prompts(draft, vocabulary, limit)
+        prompts, heldout, counts = self._prompts(draft, vocabulary, room)
         run = ppo.Ppo(
             policy=policy,
             reference=load_model(start, self.dtype, device),
@@ -150,7 +153,7 @@ class Ppo(Stage):
             path.write_text(page, encoding="utf-8")
         if heldout and result.best_iteration == 0:
             draft.events.warn("no policy beat the start model on held-out prompts: it is kept")
-        counts |= {"iterations": result.iterations, "best iteration": result.best_iteration}
+        counts |= {"iterations": result.iterations, "best_iteration": result.best_iteration}
         names = ("score", "objective", "kl", "finished", "gated", "helpfulness", "safety")
         figures = {f"start_{n}": result.start[n] for n in names if n in result.start}
         figures |= {n: result.best[n] for n in names if n in result.best}
@@ -185,23 +188,17 @@ class Ppo(Stage):
         )
 
     def _prompts(
-        self, draft: Draft[Model], vocabulary: "Vocabulary", limit: int
+        self, draft: Draft[Model], vocabulary: "Vocabulary", room: int
     ) -> tuple[list["Prompt"], list["Prompt"], dict[str, int]]:
         """(training prompts, held-out prompts, counts of what was read, shortened and dropped)."""
         from llamakit.alignment.prompts import split_heldout, tokenise_prompts
         from llamakit.alignment.tables import read_rows
 
-        if limit < 1:
-            raise UsageError(
-                f"max_new_tokens = {self.max_new_tokens} leaves no room for a prompt",
-                where="ppo",
-                fix="Lower it below the models' context length.",
-            )
         folders = [version.path / "data" for version in draft.inputs(self.prompts)]
-        prompts, dropped = tokenise_prompts(read_rows(folders), vocabulary, limit)
+        prompts, dropped = tokenise_prompts(read_rows(folders), vocabulary, room)
         if self.heldout:
             folders = [version.path / "data" for version in draft.inputs(self.heldout)]
-            heldout, more = tokenise_prompts(read_rows(folders), vocabulary, limit)
+            heldout, more = tokenise_prompts(read_rows(folders), vocabulary, room)
             dropped += more
         else:
             prompts, heldout = split_heldout(prompts, self.heldout_share, self.seed)
@@ -213,8 +210,8 @@ class Ppo(Stage):
             )
         counts = {
             "prompts": len(prompts),
-            "safety prompts": sum(prompt.safety for prompt in prompts),
-            "held out": len(heldout),
+            "safety_prompts": sum(prompt.safety for prompt in prompts),
+            "held_out": len(heldout),
             **{name: count for name, count in sorted(dropped.items()) if count},
         }
         return prompts, heldout, counts

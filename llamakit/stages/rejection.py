@@ -60,7 +60,7 @@ class Rejection(Stage):
 
     def run(self, draft: Draft[Dialogues]) -> Outcome:
         from llamakit.alignment import rejection
-        from llamakit.alignment.models import device_named, require_same_vocabulary
+        from llamakit.alignment.models import prompt_room, require_same_vocabulary
         from llamakit.alignment.sampling_report import rejection_page
         from llamakit.alignment.tables import (
             merge_dialogues,
@@ -69,6 +69,7 @@ class Rejection(Stage):
             total_counts,
         )
         from llamakit.engine.shards import map_shards
+        from llamakit.training.machine import pick_device, warn_of_slow_bf16
 
         model = draft.input(self.model).path
         helpfulness = draft.input(self.helpfulness).path if self.helpfulness else None
@@ -81,6 +82,8 @@ class Rejection(Stage):
                 fix="Give helpfulness, safety or both.",
             )
         require_same_vocabulary([model, *judges])
+        device = pick_device(self.device)
+        warn_of_slow_bf16(self.dtype, device, draft.events)
         rows = read_rows([version.path / "data" for version in draft.inputs(self.prompts)])
         sampler = rejection.Sampler(
             model=model,
@@ -90,10 +93,11 @@ class Rejection(Stage):
             temperatures=tuple(self.temperatures),
             top_p=self.top_p,
             max_new_tokens=self.max_new_tokens,
+            max_prompt_tokens=prompt_room(model, judges, self.max_new_tokens, self.command()),
             threshold=self.safety_threshold,
             seed=self.seed,
             dtype=self.dtype,
-            device=device_named(self.device),
+            device=device,
         )
         # Shards of another size are other shards: a rerun must not mix them.
         work = draft.work / f"shards-{self.shard_prompts}"

@@ -85,7 +85,6 @@ class Rm(Stage):
 
     def run(self, draft: Draft[RewardModel]) -> Outcome:
         from llamakit.alignment import agreement, ranking
-        from llamakit.alignment.models import device_named
         from llamakit.alignment.preferences import PairBatches
         from llamakit.alignment.reward import SAFETY_THRESHOLD
         from llamakit.alignment.rm_report import rm_page
@@ -96,9 +95,12 @@ class Rm(Stage):
             save_reward_model,
         )
         from llamakit.training.loop import fit
+        from llamakit.training.machine import pick_device, warn_of_slow_bf16
         from llamakit.training.metrics import read_metrics
         from llamakit.training.plan import TrainingPlan
 
+        device = pick_device(self.device)
+        warn_of_slow_bf16(self.dtype, device, draft.events)
         start = draft.input(self.model)
         vocabulary = load_vocabulary(start.path)
         model = reward_from_model(load_model(start.path), self.seed)
@@ -119,7 +121,7 @@ class Rm(Stage):
             warmup_steps=min(warmup, batches.steps),
             weight_decay=self.weight_decay,
             dtype=self.dtype,
-            device=device_named(self.device),
+            device=device,
             checkpoint_every=self.checkpoint_every,
             log_every=self.log_every,
         )
@@ -184,8 +186,8 @@ class Rm(Stage):
         counts = {
             "pairs": len(pairs),
             "own": len(main),
-            "mixed in": len(picked),
-            "held out": len(heldout),
+            "mixed_in": len(picked),
+            "held_out": len(heldout),
             **{name: count for name, count in sorted(dropped.items()) if count},
         }
         return pairs, heldout, counts

@@ -199,7 +199,8 @@ def _rows(sources: Sequence["Version[Dialogues]"]) -> Iterator[dict[str, Any]]:
 
     for source in sources:
         for part in source.parts():
-            yield from read_table(part, ["messages", "train_on"]).iter_rows(named=True)
+            for row in read_table(part, ["id", "messages", "train_on"]).iter_rows(named=True):
+                yield {**row, "artifact": source.reference}
 
 
 def _tell(draft: Draft[Model], tokens: "DialogueTokens") -> None:

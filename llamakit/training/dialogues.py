@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from llamakit.errors import InputError
 from llamakit.text.dialogue import Rendered, render
 from llamakit.text.vocabulary import Vocabulary
 
@@ -50,13 +51,18 @@ def render_dialogues(
     overlong: Overlong = "truncate",
     mask_prompt: bool = True,
 ) -> DialogueTokens:
-    """Render rows of the dialogues table (`messages`, `train_on`) into tokens.
+    """Render rows of the dialogues table (`id`, `messages`, `train_on`) into tokens.
 
     Args:
+        dialogues: the rows, each with the `artifact` it comes from.
         seq_len: inputs a row can hold; a dialogue may have one token more.
         overlong: cut longer dialogues at their end, or leave them out. Either is counted.
         mask_prompt: train on answers only (paper §3.1): all of them, or the last one where
             `train_on` says so. Off trains on every token.
+
+    Raises:
+        InputError: a dialogue cannot be rendered (roles out of order, a chat tag in its text). It
+            is named; an artifact of dialogues should hold none.
     """
     counts = dict.fromkeys(("dialogues", "trained", "truncated", "overlong", "unanswered"), 0)
     ids: list[NDArray[np.int32]] = []
@@ -67,7 +73,14 @@ def render_dialogues(
         if not messages or messages[-1]["role"] != "assistant":
             counts["unanswered"] += 1
             continue
-        rendered = render(messages, vocabulary)
+        try:
+            rendered = render(messages, vocabulary)
+        except InputError as error:
+            raise InputError(
+                error.what,
+                where=f"{dialogue['artifact']}, dialogue {dialogue['id']}",
+                fix=error.fix,
+            ) from None
         places = _trained_places(rendered, dialogue["train_on"]) if mask_prompt else None
         tokens = np.asarray(rendered.ids, np.int32)
         mask = np.ones(len(tokens), np.bool_) if places is None else places

@@ -43,7 +43,6 @@ def handmade(vocabulary: Vocabulary, rows: Sequence[tuple[list[int], list[int]]]
         response_lengths_B=torch.tensor([len(answer) for _, answer in rows]),
         finished_B=torch.tensor([answer[-1] == vocabulary.eos for _, answer in rows]),
         prompt_B=torch.arange(len(rows)),
-        logprobs_BT=None,
         texts=tuple(vocabulary.decode(answer) for _, answer in rows),
     )
 

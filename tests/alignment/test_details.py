@@ -1,7 +1,6 @@
 """The details that make or break reward models and PPO, each as a measurement.
 
-Two of the list stand elsewhere: packed loss equals unpacked loss in the tests of training, and a
-distilled answer is kept only if its safety score rises with the stage that distils.
+One of the list stands elsewhere: that packed loss equals unpacked loss is a test of training.
 """
 
 from __future__ import annotations
@@ -21,9 +20,9 @@ from llamakit.alignment.preferences import PairBatches, tokenise_pairs
 from llamakit.alignment.ranking import centring_loss, objective, ranking_loss, safety_loss
 from llamakit.alignment.response import in_groups, logprobs_and_entropy, response_logprobs
 from llamakit.alignment.reward import SAFETY_THRESHOLD, kl_k1, kl_k3, safety_gate, token_rewards
-from llamakit.alignment.rollout import rollout
+from llamakit.alignment.rollout import rollout, seeds_for
 from llamakit.alignment.scoring import Judges, score, score_rows
-from llamakit.model.generation import Sampling
+from llamakit.model.generation import Sampling, generate
 from llamakit.model.transformer import RewardModel, Transformer
 from llamakit.model.weights import reward_from_model
 from llamakit.text.dialogue import render
@@ -215,17 +214,25 @@ def test_10_one_temperature_everywhere(
     assert sampling.temperature == temperature
     assert (sampling.top_k, sampling.top_p, sampling.repetition_penalty) == (0, 1.0, 1.0)
     ids = [prompt.ids for prompt in prompts(vocabulary)]
-    rollouts = rollout(
-        policy, vocabulary, ids, 2, sampling, keys=[(7, i) for i in range(len(ids))], logprobs=True
+    keys = [(7, i) for i in range(len(ids))]
+    rollouts = rollout(policy, vocabulary, ids, 2, sampling, keys=keys)
+    sampled = generate(
+        policy,
+        vocabulary,
+        [prompt for prompt in ids for _ in range(2)],
+        sampling,
+        [seed for key in keys for seed in seeds_for(key, 2)],
+        logprobs=True,
     )
-    assert rollouts.logprobs_BT is not None
     recomputed, entropies = in_groups(
         lambda part: logprobs_and_entropy(policy, part, temperature), rollouts, tokens=200
     )
     torch.testing.assert_close(
         response_logprobs(policy, rollouts, temperature), recomputed, rtol=0, atol=1e-5
     )
-    torch.testing.assert_close(recomputed, rollouts.logprobs_BT, rtol=0, atol=1e-4)
+    for row, answer in enumerate(sampled):
+        own = torch.tensor(answer.logprobs)
+        torch.testing.assert_close(recomputed[row, : len(own)], own, rtol=0, atol=1e-4)
     # And the same written out, a row at a time, without any padding.
     for row, length in enumerate(rollouts.prompt_lengths_B.tolist()):
         ids_L = torch.tensor(rollouts.rows()[row])

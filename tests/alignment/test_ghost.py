@@ -22,8 +22,8 @@ def synthesis(**changes: object) -> Synthesis:
     settings: dict[str, object] = {
         "model": Path("-"), "constraints": (), "min_turns": 1, "max_turns": 4,
         "max_constraints": 2, "shorten_prob": 0.0, "plain_share": 0.0, "keep": "none",
-        "cut": "end", "temperature": 1.0, "top_p": 1.0, "max_new_tokens": 8, "seed": 0,
-        "dtype": "fp32", "device": "cpu",
+        "cut": "end", "temperature": 1.0, "top_p": 1.0, "max_new_tokens": 8,
+        "max_prompt_tokens": 120, "seed": 0, "dtype": "fp32", "device": "cpu",
     }  # fmt: skip
     return Synthesis(**(settings | changes))  # type: ignore[arg-type]
 

@@ -172,14 +172,14 @@ def test_without_heldout_prompts_the_last_policy_is_kept(
     assert all(torch.equal(kept[name], w) for name, w in ppo.policy_optimizer.masters.items())
 
 
-def test_in_bf16_the_fp32_masters_are_what_is_kept(
+def test_in_bf16_the_weights_that_sampled_are_kept(
     make_ppo: Callable[..., Ppo], vocabulary: Vocabulary, tmp_path: Path
 ) -> None:
     ppo = make_ppo(iterations=1, dtype="bf16")
     run(ppo, vocabulary, tmp_path, heldout=0)
     for name, weight in ppo.policy.named_parameters():
-        assert weight.dtype == torch.float32
-        assert torch.equal(weight, ppo.policy_optimizer.masters[name])
+        assert weight.dtype == torch.bfloat16
+        assert torch.equal(weight, ppo.policy_optimizer.masters[name].bfloat16())
 
 
 def test_the_log_and_the_page(

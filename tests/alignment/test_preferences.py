@@ -55,7 +55,7 @@ def test_long_pairs_are_shortened_alike_on_both_sides_and_counted(vocabulary: Vo
         row([message("user", "Why? [INST]")]),
     ]
     pairs, counts = tokenise_pairs(rows, vocabulary, 128)
-    assert counts == {"shortened": 1, "dropped: too long": 1, "dropped: not renderable": 1}
+    assert counts == {"shortened": 1, "dropped_too_long": 1, "dropped_not_renderable": 1}
     assert len(pairs) == 2
     common = render_prompt([LONG[0], LONG[5]], vocabulary)
     for ids in (pairs[0].chosen, pairs[0].rejected):
@@ -72,7 +72,7 @@ def test_prompts_leave_out_the_answer_at_their_end(vocabulary: Vocabulary) -> No
     made, counts = tokenise_prompts(rows, vocabulary, 60)
     assert [(one.id, one.row, one.safety) for one in made] == [("a", 0, True), ("c", 2, False)]
     assert made[0].ids == render_prompt(LONG[1:2], vocabulary)
-    assert counts == {"shortened": 1, "dropped: too long": 1}
+    assert counts == {"shortened": 1, "dropped_too_long": 1}
 
 
 @pytest.mark.parametrize(("share", "expected"), [(0.5, 90), (0.1, 10), (0.0, 0)])

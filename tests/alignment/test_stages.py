@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -180,8 +181,8 @@ def test_rm_learns_pairs_that_can_be_told_apart(stocked: Store) -> None:
     version = produce(stage, stocked).version
     load_reward_model(version.path)
     counts, metrics = version.record.counts, version.record.metrics
-    assert (counts["own"], counts["mixed in"]) == (12, 12)
-    assert counts["pairs"] + counts["held out"] == 24
+    assert (counts["own"], counts["mixed_in"]) == (12, 12)
+    assert counts["pairs"] + counts["held_out"] == 24
     assert metrics["agreement"] == 1.0
     assert {"agreement_source_helpfulness", "agreement_source_safety"} <= set(metrics)
     report = (version.path / "log" / "report.html").read_text(encoding="utf-8")
@@ -202,7 +203,7 @@ def test_safety_rm_takes_a_tenth_of_other_pairs_and_reports_its_gate(stocked: St
     )
     version = produce(stage, stocked).version
     assert version.record.counts["own"] == 12
-    assert version.record.counts["mixed in"] == round(12 * 0.1 / 0.9)
+    assert version.record.counts["mixed_in"] == round(12 * 0.1 / 0.9)
     assert "gate_rate" in version.record.metrics
 
 
@@ -220,7 +221,7 @@ def test_ppo_writes_a_chat_model_and_tells_what_it_did(stocked: Store) -> None:
     version = produce(ppo_stage(), stocked).version
     load_model(version.path)
     assert version.record.counts["prompts"] == 7
-    assert version.record.counts["held out"] == 3
+    assert version.record.counts["held_out"] == 3
     assert {"start_score", "score", "kl", "finished", "gated"} <= set(version.record.metrics)
     for name in ("metrics.jsonl", "heldout.jsonl", "report.html"):
         assert (version.path / "log" / name).is_file()
@@ -239,9 +240,33 @@ def test_ppo_refuses_a_reward_model_of_another_vocabulary(
         produce(ppo_stage(safety="foreign"), stocked)
 
 
-def test_ppo_refuses_answers_that_leave_no_room(stocked: Store) -> None:
-    with pytest.raises(UsageError, match="no room for a prompt"):
-        produce(ppo_stage(max_new_tokens=127), stocked)
+@pytest.mark.parametrize(("command", "tokens"), [("ppo", 127), ("rejection", 127), ("gatt", 128)])
+def test_answers_that_leave_no_room_for_a_prompt_are_refused(
+    stocked: Store, tmp_path: Path, command: str, tokens: int
+) -> None:
+    stages: dict[str, Any] = {
+        "ppo": ppo_stage,
+        "rejection": rejection_stage,
+        "gatt": lambda **changes: gatt_stage(tmp_path, **changes),
+    }
+    with pytest.raises(UsageError, match=rf"{command}: max_new_tokens = {tokens} leaves no room"):
+        produce(stages[command](max_new_tokens=tokens), stocked)
+
+
+def test_keys_of_counts_are_snake_case(stocked: Store, tmp_path: Path) -> None:
+    stages: list[Stage] = [
+        Rm(preferences=("safety-pairs",), model="chat", batch_pairs=12, device="cpu"),
+        rejection_stage(max_new_tokens=2, k=2),
+        gatt_stage(tmp_path),
+        ppo_stage(iterations=1),
+    ]
+    for stage in stages:
+        try:
+            keys = set(produce(stage, stocked).version.record.counts)
+        except LlamakitError as error:  # an error names its counts too
+            keys = set(re.findall("'([^']+)':", str(error)))
+        assert keys
+        assert all(re.fullmatch("[a-z][a-z0-9_]*", key) for key in keys), keys
 
 
 @pytest.mark.parametrize("changed", [{"shard_prompts": 3}, {"shard_prompts": 64}])
@@ -293,14 +318,14 @@ def test_gatt_does_not_depend_on_shards(stocked: Store, tmp_path: Path) -> None:
 
 
 def test_gatt_can_keep_only_dialogues_that_obey(stocked: Store, tmp_path: Path) -> None:
-    with pytest.raises(LlamakitError, match="instruction not obeyed"):
+    with pytest.raises(LlamakitError, match="instruction_not_obeyed"):
         produce(gatt_stage(tmp_path, keep="all", max_constraints=1), stocked)
 
 
 def test_gatt_every_turn_and_plain_dialogues(stocked: Store, tmp_path: Path) -> None:
     version = produce(gatt_stage(tmp_path, cut="every", plain_share=1.0), stocked).version
     rows = read_all(version.path / "data").to_dicts()
-    assert version.record.counts["without instruction"] == len(rows)
+    assert version.record.counts["without_instruction"] == len(rows)
     assert all(row["messages"][0]["content"] == "Tell me 0." for row in rows)
     assert len({row["id"] for row in rows}) == len(rows)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from llamakit.errors import InputError
 from llamakit.text.vocabulary import Vocabulary, train_vocabulary
 from llamakit.training.dialogues import render_dialogues
 
@@ -19,7 +20,7 @@ def vocabulary(tmp_path_factory: pytest.TempPathFactory) -> Vocabulary:
 def dialogue(*turns: str, train_on: str = "all") -> dict[str, object]:
     roles = ("user", "assistant")
     messages = [{"role": roles[i % 2], "content": text} for i, text in enumerate(turns)]
-    return {"messages": messages, "train_on": train_on}
+    return {"id": "d7", "messages": messages, "train_on": train_on, "artifact": "talks:v2"}
 
 
 def trained_text(vocabulary: Vocabulary, *rows: dict[str, object], **settings: object) -> list[str]:
@@ -68,6 +69,13 @@ def test_what_is_left_out_is_counted(vocabulary: Vocabulary) -> None:
     assert dropped.counts == {
         "dialogues": 4, "trained": 1, "truncated": 0, "overlong": 2, "unanswered": 1,
     }  # fmt: skip
+
+
+def test_a_dialogue_that_cannot_be_rendered_is_named(vocabulary: Vocabulary) -> None:
+    rows = [dialogue("the dog", "ran"), dialogue("the [INST] dog", "ran")]
+    with pytest.raises(InputError, match="talks:v2, dialogue d7: ") as caught:
+        render_dialogues(rows, vocabulary, seq_len=40)
+    assert caught.value.exit_code == 3
 
 
 def test_nothing_at_all(vocabulary: Vocabulary) -> None:
