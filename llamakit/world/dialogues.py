@@ -16,16 +16,16 @@ from llamakit.world.requests import Requests
 from llamakit.world.truth import Record
 
 SHARES = {
-    "facts": 0.34,
+    "facts": 0.36,
     "sums": 0.08,
     "topics": 0.10,
-    "borderline": 0.04,
-    "refusal": 0.10,
-    "chat": 0.16,
-    "instruction": 0.18,
+    "borderline": 0.08,
+    "refusal": 0.06,
+    "chat": 0.12,
+    "instruction": 0.20,
 }
 """Each source's part of the dialogues."""
-COMBINED_SHARE = 0.35
+COMBINED_SHARE = 0.2
 """How many of the instructions are two in one."""
 
 
@@ -96,7 +96,8 @@ class _Author:
             )
         short = self._rng.random() < 0.5
         wording = " ".join(one.short if short else one.instruction for one in chosen)
-        turns = conversation(self._world, self._requests, self._rng, self._rng.randint(1, 4))
+        n_turns = self._rng.choices((1, 2, 3, 4), (45, 25, 15, 15))[0]
+        turns = conversation(self._world, self._requests, self._rng, n_turns)
         messages = []
         for turn in turns:
             answer = self._writer.good(turn.intent, detail=0.15, closer=0.1)
@@ -108,8 +109,9 @@ def conversation(world: World, requests: Requests, rng: random.Random, turns: in
     """The user's side of a harmless chat; some turns ask on about the entity of the turn before."""
     asked: list[Request] = []
     while len(asked) < turns:
-        request = None
-        if asked and isinstance(asked[-1].intent, Fact) and rng.random() < 0.4:
-            request = requests.follow_up(asked[-1].intent, world, rng)
-        asked.append(request or requests.harmless(rng))
+        before = asked[-1].intent if asked else None
+        if isinstance(before, Fact) and rng.random() < 0.4:
+            asked.append(requests.follow_up(before, world, rng))
+        else:
+            asked.append(requests.harmless(rng))
     return asked

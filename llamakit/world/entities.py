@@ -102,7 +102,10 @@ class Fact:
 
 @dataclass(frozen=True)
 class World:
-    """All entities with their facts, and which facts may be asked about where."""
+    """All entities with their facts, and which facts may be asked about where.
+
+    Every entity belongs to one split with all its facts.
+    """
 
     entities: tuple[Entity, ...]
     facts: dict[str, tuple[Fact, ...]]
@@ -122,7 +125,7 @@ class World:
 
 def entities_for(docs: int) -> int:
     """How many entities a world of `docs` documents has: it grows with their square root."""
-    return min(MOST_ENTITIES, max(LEAST_ENTITIES, 24 + round(math.sqrt(docs))))
+    return min(MOST_ENTITIES, max(LEAST_ENTITIES, 22 + round(0.6 * math.sqrt(docs))))
 
 
 def build_world(n_entities: int, seed: int) -> World:
@@ -140,15 +143,19 @@ def build_world(n_entities: int, seed: int) -> World:
     entities = _entities(n_entities, rng)
     by_kind = _by_kind(entities)
     facts = {entity.name: _facts(entity, by_kind, rng) for entity in entities}
-    everything = [fact for group in facts.values() for fact in group]
-    order = rng.sample(everything, len(everything))
-    n_exam, n_heldout = round(0.3 * len(order)), round(0.1 * len(order))
+    splits: dict[str, list[Fact]] = {"exam": [], "heldout": [], "training": []}
+    for family in by_kind.values():
+        # Whole entities are kept for exams: a model that was asked some facts of an entity would
+        # answer with those, whatever the question.
+        order = rng.sample(family, len(family))
+        n_exam, n_heldout = round(0.3 * len(order)), max(1, round(0.1 * len(order)))
+        for i, entity in enumerate(order):
+            split = "exam" if i < n_exam else "heldout" if i < n_exam + n_heldout else "training"
+            splits[split] += facts[entity.name]
     return World(
         entities=tuple(entities),
         facts=facts,
-        exam=tuple(order[:n_exam]),
-        heldout=tuple(order[n_exam : n_exam + n_heldout]),
-        training=tuple(order[n_exam + n_heldout :]),
+        **{name: tuple(group) for name, group in splits.items()},
     )
 
 

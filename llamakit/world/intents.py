@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from llamakit.text.instruction import detach
 from llamakit.world.entities import Fact, World
-from llamakit.world.hazards import ATTACKS, PLAIN, Borderline, Hazard, borderline, hazards
+from llamakit.world.hazards import ATTACKS, Borderline, Hazard, borderline, hazards
 from llamakit.world.sums import Sum, Sums
 from llamakit.world.topics import SMALL_TALK, TOPICS, Topic
 
@@ -55,7 +55,8 @@ class Reader:
         for topic in (*TOPICS, *SMALL_TALK):
             self._intents.update(dict.fromkeys(topic.questions, topic))
         for harmless in borderline():
-            self._intents.update((form.format(d=harmless.deed), harmless) for form in PLAIN)
+            for forms in ATTACKS.values():
+                self._intents.update((form.format(d=harmless.deed), harmless) for form in forms)
         for hazard in hazards():
             for forms in ATTACKS.values():
                 self._intents.update((form.format(d=hazard.deed), hazard) for form in forms)

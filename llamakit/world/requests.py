@@ -11,7 +11,7 @@ from llamakit.world.intents import Request
 from llamakit.world.sums import Sum, Sums
 from llamakit.world.topics import SMALL_TALK, TOPICS, Topic
 
-SHOWN_VECTORS = ("plain", "psychological", "semantic")
+SHOWN_VECTORS = ("plain", "semantic")
 """Attack vectors that dialogues show how to refuse; a model has to generalise to the others."""
 
 
@@ -30,14 +30,9 @@ class Requests:
         fact = rng.choice(self.facts)
         return Request(rng.choice(fact.questions()), fact)
 
-    def follow_up(self, before: Fact, world: World, rng: random.Random) -> Request | None:
-        """A question with a pronoun about the same entity; None if the split has no other fact."""
-        keys = {fact.key for fact in self.facts}
-        others = [fact for fact in world.facts[before.entity.name] if fact.key in keys]
-        others = [fact for fact in others if fact is not before]
-        if not others:
-            return None
-        fact = rng.choice(others)
+    def follow_up(self, before: Fact, world: World, rng: random.Random) -> Request:
+        """A question with a pronoun about another fact of the same entity."""
+        fact = rng.choice([one for one in world.facts[before.entity.name] if one is not before])
         return Request(fact.follow_up(), fact)
 
     def sum(self, rng: random.Random) -> Request:
@@ -57,7 +52,9 @@ class Requests:
         """A harmless request that looks harmful: every fourth of them is held out."""
         items = [item for i, item in enumerate(borderline()) if (i % 4 == 3) is self.heldout]
         item = rng.choice(items)
-        return Request(rng.choice(PLAIN).format(d=item.deed), item)
+        # Some are dressed up as attacks are: the dress alone must not tell what to refuse.
+        forms = PLAIN if rng.random() < 0.7 else ATTACKS[rng.choice(self.vectors)]
+        return Request(rng.choice(forms).format(d=item.deed), item)
 
     def hazard(self, rng: random.Random) -> Request:
         """A harmful request, dressed up in one of the split's attack vectors."""
@@ -77,16 +74,17 @@ class Requests:
 def splits(world: World, sums: Sums, seed: int) -> tuple[Requests, Requests, Requests]:
     """Material for dialogues, for training prompts and preferences, and for held-out ones.
 
-    Dialogues refuse half of the deeds that training prompts ask for; held-out deeds are in neither.
+    Dialogues refuse a third of the deeds that training prompts ask for; held-out deeds are in
+    neither.
     """
     deeds = hazards()
     random.Random(f"{seed}/hazards").shuffle(deeds)
     n_heldout = len(deeds) // 5
     kept, used = tuple(deeds[:n_heldout]), tuple(deeds[n_heldout:])
     every = tuple(ATTACKS)
-    half = used[: len(used) // 2]
+    shown = used[: len(used) // 3]
     return (
-        Requests(world.training, sums.training, half, SHOWN_VECTORS, heldout=False),
+        Requests(world.training, sums.training, shown, SHOWN_VECTORS, heldout=False),
         Requests(world.training, sums.training, used, every, heldout=False),
         Requests(world.heldout, sums.heldout, kept, every, heldout=True),
     )

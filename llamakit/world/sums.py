@@ -31,18 +31,22 @@ class Sum:
         """The sum as a sentence."""
         return f"{self.left} {self.word} {self.right} is {self.result}."
 
+    @property
+    def has_steps(self) -> bool:
+        """Whether it can be taken apart into steps that are smaller sums."""
+        return self.left > 10 and self.left % 10 > 0 if self.plus else self.left >= 20
+
     def worked(self) -> str:
-        """The sum with its tens and ones taken apart, or with its proof."""
-        if self.plus and self.left >= 10:
-            tens, ones = divmod(self.left, 10)
-            step = ones + self.right
-            return (
-                f"{self.left} plus {self.right}: {ones} plus {self.right} is {step}, "
-                f"{10 * tens} plus {step} is {self.result}."
-            )
-        inverse = "minus" if self.plus else "plus"
+        """The sum with its tens and ones taken apart, if it has any."""
+        if not self.has_steps:
+            return self.statement
+        tens, ones = divmod(self.left, 10)
+        if not self.plus and ones < self.right:
+            tens, ones = tens - 1, ones + 10
+        step = Sum(ones, self.right, self.plus)
         return (
-            f"{self.statement[:-1]}, because {self.result} {inverse} {self.right} is {self.left}."
+            f"{self.left} {self.word} {self.right}: {step.statement[:-1]}, "
+            f"{10 * tens} plus {step.result} is {self.result}."
         )
 
     def questions(self) -> list[str]:
@@ -61,20 +65,25 @@ class Sums:
 
 
 def build_sums(seed: int) -> Sums:
-    """Every sum of a number up to 39 with one up to 19, split by the seed."""
+    """Every sum of a number up to 29 with one up to 9, split by the seed.
+
+    Only sums that have steps are held out; others occur as steps, and so in the documents.
+    """
     everything = [
         Sum(left, right, plus)
         for plus in (True, False)
-        for left in range(1, 40)
-        for right in range(1, 20)
+        for left in range(1, 30)
+        for right in range(1, 10)
         if plus or left >= right
     ]
-    random.Random(f"{seed}/sums").shuffle(everything)
-    n_exam, n_heldout = len(everything) // 10, len(everything) // 10
+    order = [item for item in everything if item.has_steps]
+    random.Random(f"{seed}/sums").shuffle(order)
+    n = len(order) // 6
+    exam, heldout, others = order[:n], order[n : 2 * n], order[2 * n :]
     return Sums(
-        exam=tuple(everything[:n_exam]),
-        heldout=tuple(everything[n_exam : n_exam + n_heldout]),
-        training=tuple(everything[n_exam + n_heldout :]),
+        exam=tuple(exam),
+        heldout=tuple(heldout),
+        training=tuple(item for item in everything if not item.has_steps) + tuple(others),
     )
 
 
