@@ -1,4 +1,4 @@
-"""`python -m llamakit`."""
+"""What `python -m llamakit` runs: the command."""
 
 from llamakit.cli.main import main
 

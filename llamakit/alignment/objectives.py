@@ -1,7 +1,7 @@
-"""PPO's two losses, per token (Schulman et al. 2017). Names: `B` rows, `T` response tokens.
+"""PPO's two losses, per token (Schulman et al. 2017).
 
-Both return sums over real tokens: the caller divides by the mini-batch's tokens, which stays right
-when a mini-batch is split into micro-batches.
+Names: `B` rows, `T` response tokens. Both return sums over real tokens: the caller
+divides by the mini-batch's tokens, which stays right when a mini-batch is split into micro-batches.
 """
 
 from __future__ import annotations

@@ -1,6 +1,4 @@
-"""The page of a reward model: agreement by grade and safety bin, calibration, the gate's
-quality.
-"""
+"""The page of a reward model: agreement by grade and safety bin, calibration, the gate."""
 
 from __future__ import annotations
 

@@ -18,7 +18,8 @@ class Raw(Kind):
 
 
 class Documents(Kind):
-    """`data/part-*.parquet` (id, text, source, url, language, metadata), or a mixture of such (`mixture.json`)."""
+    """`data/part-*.parquet` (id, text, source, url, language, metadata), or a mixture of such
+    (`mixture.json`)."""
 
     name = "documents"
 

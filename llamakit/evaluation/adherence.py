@@ -1,4 +1,4 @@
-"""Does a model keep to an instruction that was given once? (paper section 3.3, table in A.3.5)
+"""How long a model keeps to an instruction that was given once (paper §3.3 and A.3.5).
 
 The instruction stands before the first user message only; the dialogue goes on for up to twenty
 turns, with the model's own answers, and every answer is checked. The same dialogues without the

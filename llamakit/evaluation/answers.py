@@ -33,10 +33,9 @@ def answer(
 ) -> list[Answer | None]:
     """Answer prompts of ids; None for a prompt that leaves no room for the answer in the context.
 
-    `sampling.max_new_tokens`, but at most half the context, is also the room that an answer must
-    have. The whole numbers in a prompt's
-    key (seed, item, turn) are all that seeds its answer. `advance` is told how many prompts were
-    just done.
+    An answer has at most `sampling.max_new_tokens` tokens, and at most half the context; a prompt
+    must leave room for all of them. The whole numbers in a prompt's key (seed, item, turn) are all
+    that seeds its answer. `advance` is told how many prompts were just done.
     """
     longest = max(1, min(sampling.max_new_tokens, candidate.window // 2))
     sampling = replace(sampling, max_new_tokens=longest)

@@ -1,7 +1,7 @@
 """The Llama 2 transformer and its reward model (paper §2.2 and §3.2.2).
 
-Pre-norm RMSNorm, SwiGLU, rotary positions, grouped-query attention, no biases. Parameters carry
-the XX.
+Pre-norm RMSNorm, SwiGLU, rotary positions, grouped-query attention, no biases. Parameters are
+called as in Hugging Face's Llama, so that weights go in and out unchanged.
 
 Shape suffixes: B rows, L positions of a row, T keys (cached ones and new), D model width, H query
 heads, G key-value heads, K head width, F feed-forward width, V vocabulary.

@@ -1,5 +1,7 @@
-"""Models in and out of Hugging Face folders, which `transformers`, vLLM and llama.cpp open as they
-are: `config.json`, `model.safetensors` (or several and an index), tokenizer files, a model card.
+"""Models in and out of Hugging Face folders.
+
+`transformers`, vLLM and llama.cpp open them as they are: `config.json`, `model.safetensors` (or
+several and an index), tokenizer files, a model card.
 """
 
 from __future__ import annotations

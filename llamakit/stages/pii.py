@@ -20,7 +20,8 @@ class Pii(Stage):
 
     E-mail addresses, telephone numbers, payment cards, bank accounts, IP addresses and national
     ids, each checked by its checksum or numbering plan. Where they stood is written to `spans/`,
-    to be scored against a truth table; what they were is not kept."""
+    to be scored against a truth table; what they were is not kept. Only the text is searched: url
+    and metadata stay as they are, and what they hold is in no count."""
 
     documents: Input[Documents]
     """Documents to clean."""

@@ -1,4 +1,4 @@
-"""The `world` stage: the embedded data, made from a seed."""
+"""A seed becomes the raw files of a small world."""
 
 import json
 from dataclasses import dataclass
