@@ -71,7 +71,7 @@ class Filter(Stage):
     """Processes; by default one a processor."""
 
     makes: ClassVar = Documents
-    revision: ClassVar = 1
+    revision: ClassVar = 2
     panel: ClassVar = "Corpus"
     presets: ClassVar[Mapping[str, Mapping[str, object]]] = {
         "light": {

@@ -85,7 +85,7 @@ class Ppo(Stage):
     """Iterations between checkpoints."""
 
     makes: ClassVar = Model
-    revision: ClassVar = 1
+    revision: ClassVar = 2
     panel: ClassVar = "Alignment"
 
     def run(self, draft: Draft[Model]) -> Outcome:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -72,6 +73,8 @@ def test_the_record_validates(micro: Store, name: str) -> None:
     jsonschema.validate(json.loads((version.path / "artifact.json").read_text()), SCHEMA)
     assert version.record.headline
     assert version.record.counts
+    files = {entry.path for entry in version.record.files}
+    assert all(re.fullmatch("[a-z][a-z0-9_]*", k) for k in version.record.counts if k not in files)
 
 
 @pytest.mark.parametrize("name", STAGES)
