@@ -46,7 +46,15 @@ def test_root_help_lists_the_recipe_in_order_under_its_panels() -> None:
     text, _ = _probe("--help")
     places = [re.search(rf"^  {command} ", text, re.MULTILINE) for command in [*RECIPE, *COMMANDS]]
     assert all(places)
-    panels = ["Corpus", "Tokenizer", "Training", "Alignment", "Evaluation", "Artifacts", "Pipelines"]
+    panels = [
+        "Corpus",
+        "Tokenizer",
+        "Training",
+        "Alignment",
+        "Evaluation",
+        "Artifacts",
+        "Pipelines",
+    ]
     found = [text.index(f"{panel}:\n") for panel in panels]
     assert found == sorted(found)
 

@@ -43,7 +43,7 @@ def test_finished_shards_are_not_run_again(tmp_path: Path) -> None:
 
 
 def test_an_error_in_a_worker_keeps_its_words_and_the_finished_shards(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="here: three. Leave it out."):
+    with pytest.raises(InputError, match=r"here: three\. Leave it out\."):
         map_shards(fail_on_three, range(6), done=tmp_path, workers=2, events=SILENT, label="x")
     assert not (tmp_path / "00003.json").exists()
 
