@@ -164,11 +164,11 @@ def find_source(reference: str, store: Store) -> SourceFile:
     from it.
     """
     path = Path(reference)
-    if path.exists():
-        home = next((p for p in (path, *path.parents) if (p / RECORD_FILE).is_file()), None)
-        if home is None:
-            return SourceFile(path, path.name, named_digest(path.name, _path_digest(path)))
+    home = next((p for p in (path, *path.parents) if (p / RECORD_FILE).is_file()), None)
+    if home is not None:
         return _in_version(store.open(home), path.relative_to(home).as_posix(), reference)
+    if path.exists():
+        return SourceFile(path, path.name, named_digest(path.name, _path_digest(path)))
     if reference.startswith(("/", ".")):
         raise InputError("no such file or folder", where=reference)
     head, _, inner = reference.partition("/")
