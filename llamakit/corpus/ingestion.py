@@ -134,6 +134,11 @@ def ingest_files(
                 task.advance()
                 if isinstance(row, BrokenRow):
                     set_aside(file, row.line, row.reason, row.raw, broken=True)
+                    if row.ends_file and row.line > 1:
+                        events.warn(
+                            f"{file.name} cannot be read from row {row.line:,} on ({row.reason}): "
+                            "what follows is lost"
+                        )
                     continue
                 try:
                     record = convert(row.value, names)
@@ -160,11 +165,14 @@ def ingest_files(
 
 def _judge(done: Ingested, limits: Limits, first_broken: list[str]) -> None:
     rows = done.rows
+    repair = "Repair the input, name its fields (--text-field …), or raise --max-broken."
+    if done.reasons["not_utf8"] == done.broken:
+        repair = "Convert it to UTF-8 (`iconv -f latin1 -t utf-8`), or raise --max-broken."
     named = ", ".join(first_broken) + (", …" if done.broken > _NAMED else "")
     if rows and limits.exceeded(done.broken, rows):
         raise InputError(
             f"{done.broken} of {rows} rows are broken: {named}",
-            fix="Repair the input, name its fields (--text-field …), or raise --max-broken.",
+            fix=repair,
         )
     if not done.kept:
         if not rows:

@@ -191,6 +191,6 @@ def _safety_of_pair(chosen: Any, rejected: Any) -> str | None:
 def _batch(value: Any) -> int | None:
     if value is None:
         return None
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63:
         return value
     raise UnusableRowError("batch_not_a_number")

@@ -34,6 +34,8 @@ class BrokenRow:
     line: int
     reason: str
     raw: str
+    ends_file: bool = False
+    """Whether the rest of the file cannot be read either."""
 
 
 def read_rows(file: DataFile) -> Iterator[Row | BrokenRow]:
@@ -44,7 +46,7 @@ def read_rows(file: DataFile) -> Iterator[Row | BrokenRow]:
             line = row.line
             yield row
     except DamagedFileError as damage:
-        yield BrokenRow(line + 1, str(damage), "")
+        yield BrokenRow(line + 1, str(damage), "", ends_file=True)
 
 
 def _read_jsonl(file: DataFile) -> Iterator[Row | BrokenRow]:

@@ -204,13 +204,30 @@ def _in_version(version: Version[Kind], inner: str, reference: str) -> SourceFil
 
 
 def _path_digest(path: Path) -> str:
+    if not path.is_file() and not path.is_dir():
+        raise InputError(
+            "a pipe or a device is neither a file nor a folder",
+            where=str(path),
+            fix="Save what comes out of it to a file: an input is digested, then read.",
+        )
     try:
         if path.is_file():
+            _check_name(path)
             return file_digest(path)
         files = sorted(p for p in path.rglob("*") if p.is_file())
+        for file in files:
+            _check_name(file)
         return content_digest((p.relative_to(path).as_posix(), file_digest(p)) for p in files)
     except OSError as error:
         raise InputError(f"cannot be read ({error.strerror})", where=str(path)) from None
+
+
+def _check_name(path: Path) -> None:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        shown = str(path).encode(errors="backslashreplace").decode()
+        raise InputError("the name is not UTF-8", where=shown, fix="Rename the file.") from None
 
 
 def _finite(value: float) -> float | None:

@@ -15,13 +15,14 @@ def validated(command: str, item: Field, value: Any) -> Any:
         return _references(command, item, value)
     if value is item.default:
         return value
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ConfigDict, TypeAdapter, ValidationError
 
     if isinstance(value, tuple):
         value = list(value)
-    adapter: TypeAdapter[Any] = TypeAdapter(item.type)
+    # Infinity and NaN have no place in JSON, so none in a fingerprint.
+    adapter: TypeAdapter[Any] = TypeAdapter(item.type, config=ConfigDict(allow_inf_nan=False))
     try:
-        return adapter.validate_python(value, strict=True)
+        return _bounded(command, item, adapter.validate_python(value, strict=True))
     except ValidationError as error:
         if isinstance(value, float) and value.is_integer():
             # TOML reads 4e6 as a float; for a count it is meant as a whole number.
@@ -36,6 +37,13 @@ def validated(command: str, item: Field, value: Any) -> Any:
             f"{item.key}{place} = {value!r}: {first['msg'][0].lower()}{first['msg'][1:]}",
             where=command,
         ) from None
+
+
+def _bounded(command: str, item: Field, value: Any) -> Any:
+    # TOML's integers have 64 bits, and so have the seeds and sizes of the libraries below.
+    if isinstance(value, int) and abs(value) >= 2**63:
+        raise UsageError(f"{item.key} = {value}: input should be less than 2^63", where=command)
+    return value
 
 
 def _references(command: str, item: Field, value: Any) -> Any:

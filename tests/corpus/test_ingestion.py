@@ -11,6 +11,7 @@ from llamakit.artifacts.frames import read_all
 from llamakit.artifacts.store import Store
 from llamakit.corpus.ingestion import Limits, UniqueIds
 from llamakit.errors import InputError, UsageError
+from llamakit.events import SILENT, Events
 from llamakit.stages.ingest import Ingest
 from llamakit.stages.produce import Made, produce
 
@@ -20,8 +21,8 @@ def write_lines(path: Path, rows: list[Any]) -> str:
     return str(path)
 
 
-def ingest(store: Store, *files: str, **config: Any) -> Made:
-    return produce(Ingest(files=files, **{"as_": "documents", **config}), store)
+def ingest(store: Store, *files: str, events: Events = SILENT, **config: Any) -> Made:
+    return produce(Ingest(files=files, **{"as_": "documents", **config}), store, events=events)
 
 
 def test_documents_keep_their_fields_and_ids_are_made_unique(store: Store, tmp_path: Path) -> None:
@@ -73,6 +74,24 @@ def test_nothing_usable_is_an_error(store: Store, tmp_path: Path) -> None:
     assert store.names() == ["ingest"]
 
 
+class Told(Events):
+    """Events that keep the warnings."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.warnings: list[str] = []
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
+
+
+def test_another_encoding_is_named_with_its_cure(store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "old.txt"
+    path.write_bytes("café".encode("latin-1"))
+    with pytest.raises(InputError, match=r"not_utf8.*iconv"):
+        ingest(store, str(path))
+
+
 def test_a_truncated_file_gives_what_it_has(store: Store, tmp_path: Path) -> None:
     import random
 
@@ -81,8 +100,10 @@ def test_a_truncated_file_gives_what_it_has(store: Store, tmp_path: Path) -> Non
     data = gzip.compress("".join(json.dumps(row) + "\n" for row in rows).encode())
     path = tmp_path / "cut.jsonl.gz"
     path.write_bytes(data[: len(data) // 2])
-    version = ingest(store, str(path)).version
+    told = Told()
+    version = ingest(store, str(path), events=told).version
     assert version.record.counts["rejected_truncated_file"] == 1
+    assert any("cut.jsonl.gz cannot be read from row" in text for text in told.warnings)
     assert read_all(version.path / "rejected")["file"].to_list() == ["cut.jsonl.gz"]
     assert version.record.counts["documents"] > 100
 

@@ -83,6 +83,7 @@ def test_safety_of_the_two_answers(chosen: bool, rejected: bool, safety: str) ->
         ({"chosen_safe": False, "rejected_safe": True}, "chosen_unsafe_rejected_safe", False),
         ({"prompt": None}, "no_prompt", True),
         ({"batch": "x"}, "batch_not_a_number", True),
+        ({"batch": 10**30}, "batch_not_a_number", True),
         ({"chosen": [GOOD, USER]}, "answer_does_not_end_with_assistant", True),
     ],
 )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -51,6 +52,24 @@ def test_equal_bytes_upstream_change_nothing_downstream(store: Store) -> None:
     before = prepare(Joined(first="letters"), store).fingerprint
     produce(Letters(), store, force=True)
     assert prepare(Joined(first="letters"), store).fingerprint == before
+
+
+def test_a_pipe_and_a_name_without_text_are_refused(store: Store, tmp_path: Path) -> None:
+    produce(Letters(), store)
+    pipe = tmp_path / "pipe.txt"
+    os.mkfifo(pipe)
+    with pytest.raises(InputError, match="a pipe or a device"):
+        produce(Joined(first="letters", files=(str(pipe),)), store)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    odd = folder / "odd\udcff.txt"
+    try:
+        odd.write_text("x")
+    except OSError:
+        pytest.skip("this file system refuses such names")
+    for path in (odd, folder):
+        with pytest.raises(InputError, match=r"odd\\udcff\.txt: the name is not UTF-8"):
+            produce(Joined(first="letters", files=(str(path),)), store)
 
 
 def test_damaged_inputs_are_found_before_they_are_read(store: Store) -> None:

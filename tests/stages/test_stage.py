@@ -59,6 +59,16 @@ def test_wrong_values_name_the_key() -> None:
         Letters(shape="circle")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="times = True"):
         Letters(times=True)
+    with pytest.raises(UsageError, match=r"times = 9223372036854775808: .* less than 2\^63"):
+        Letters(times=2**63)
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan")])
+def test_a_number_must_be_finite(value: float) -> None:
+    with pytest.raises(UsageError, match=r"weights.*finite"):
+        Letters(weights={"x": value})
+    with pytest.raises(UsageError, match=r"max_broken = .*finite"):
+        load_stage("ingest").from_config({"files": ["x"], "as": "documents", "max_broken": value})
 
 
 @pytest.mark.parametrize("command", RECIPE)
