@@ -26,8 +26,9 @@ def explain(error: BaseException) -> tuple[str, int]:
         return "stopped by SIGINT; the same command continues where it was", 130
     if isinstance(error, LlamakitError):
         return f"error: {error}", error.exit_code
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        where = f" ({error.filename})" if error.filename else ""
+    if _is_disk_full(error):
+        full = getattr(error, "filename", None)
+        where = f" ({full})" if full else ""
         return (
             f"error: the disk is full{where}. No version was written; free some space "
             "(`llamakit gc` lists what can go) and run the same command to continue.",
@@ -35,6 +36,13 @@ def explain(error: BaseException) -> tuple[str, int]:
         )
     if isinstance(error, PermissionError):
         return f"error: {error.filename}: permission denied. Check who owns it.", 3
+    if isinstance(error, OSError) and error.errno == errno.EROFS:
+        return (
+            f"error: {error.filename}: the file system is read-only. Name another store (--store).",
+            1,
+        )
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"error: {error.filename}: {error.strerror.lower()}.", 1
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return (
             "error: out of memory. Use a smaller micro-batch, fewer workers or a smaller model; "
@@ -43,6 +51,13 @@ def explain(error: BaseException) -> tuple[str, int]:
         )
     kind = type(error).__name__
     return f"error: unexpected {kind}: {error}. LLAMAKIT_DEBUG=1 shows the traceback.", 1
+
+
+def _is_disk_full(error: BaseException) -> bool:
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    # The libraries that write weights and tables have errors of their own for it.
+    return os.strerror(errno.ENOSPC) in str(error)
 
 
 @contextmanager

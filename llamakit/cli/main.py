@@ -18,6 +18,7 @@ def main() -> None:
     # Threads that spin while they wait halve the speed of a machine that does other work too; the
     # OpenMP library reads this once, when torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    _open_closed_streams()
     from llamakit.cli.failures import exit_on_failure
 
     with exit_on_failure():
@@ -26,3 +27,12 @@ def main() -> None:
         completing = any(name.endswith("_COMPLETE") for name in os.environ)
         chosen = None if completing else next((w for w in words if not w.startswith("-")), "")
         build(chosen)()
+
+
+def _open_closed_streams() -> None:
+    """Give a stream that the caller closed (`<&-`, some job schedulers) an empty file to be."""
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115 - open until the end
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115

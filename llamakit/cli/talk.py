@@ -105,6 +105,7 @@ def chat(
             continue
         asked = [*messages, {"role": "user", "content": line}]
         try:
+            _check_text(line)
             ids = render_prompt(asked, vocabulary)
         except LlamakitError as error:
             print(f"error: {error}", file=sys.stderr)
@@ -151,6 +152,17 @@ def _sampling(max_tokens: int, temperature: float, top_p: float, top_k: int) -> 
 def _prompt_ids(vocabulary: Vocabulary, text: str, *, chat_: bool) -> list[int]:
     from llamakit.text.dialogue import render_prompt
 
+    _check_text(text)
     if chat_:
         return render_prompt([{"role": "user", "content": text}], vocabulary)
     return vocabulary.encode(text, bos=True)
+
+
+def _check_text(text: str) -> None:
+    from llamakit.errors import InputError
+
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        shown = text[:40].encode(errors="backslashreplace").decode()
+        raise InputError(f"the prompt is not UTF-8: {shown}") from None
