@@ -131,5 +131,9 @@ def _produce_in_worker(stage: Stage, root: Path, name: str) -> Done:
     def on_signal(number: int, frame: FrameType | None) -> None:
         events.stop(number)
 
-    signal.signal(signal.SIGTERM, on_signal)
-    return _produce(stage, Store(root), name, events)
+    idle = signal.signal(signal.SIGTERM, on_signal)
+    try:
+        return _produce(stage, Store(root), name, events)
+    finally:
+        # Between stages there is nothing to save, and nobody to catch `Stopped`.
+        signal.signal(signal.SIGTERM, idle)

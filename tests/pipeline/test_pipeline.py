@@ -65,12 +65,15 @@ def test_side_by_side_gives_the_same_bytes(tmp_path: Path) -> None:
     assert [d.version.digest for d in serial] == [d.version.digest for d in parallel]
 
 
-def test_a_failure_in_a_worker_keeps_its_words(tmp_path: Path, store: Store) -> None:
+def test_a_failure_in_a_worker_keeps_its_words(
+    tmp_path: Path, store: Store, capfd: pytest.CaptureFixture[str]
+) -> None:
     text = PIPELINE.replace("raw/documents.jsonl", "raw/nothing.jsonl")
     spec = read_pipeline(_write(tmp_path, text))
     with pytest.raises(InputError, match=r"holds no file 'nothing\.jsonl'"):
         run_pipeline(spec, spec.stages, store, jobs=2, events=Events())
     assert "raw" in store.names()
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_the_plan_says_why(tmp_path: Path, store: Store) -> None:
