@@ -15,9 +15,9 @@ def main() -> None:
         # Answered before the command line library is imported.
         print(f"llamakit {__version__}")
         return
-    # Threads that spin while they wait halve the speed of a machine that does other work too; the
+    # Threads that spin long while they wait halve the speed of a machine with other work to do; the
     # OpenMP library reads this once, when torch is loaded.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("GOMP_SPINCOUNT", "50000")
     _open_closed_streams()
     from llamakit.cli.failures import exit_on_failure
 
