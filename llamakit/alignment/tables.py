@@ -58,3 +58,8 @@ def total_counts(results: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     for result in results:
         totals.update(result["counts"])
     return dict(totals)
+
+
+def told(counts: Mapping[str, int]) -> str:
+    """Counts in words, for a message: `4 dropped too few turns, 2 ended early`."""
+    return ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in counts.items() if n) or "none"

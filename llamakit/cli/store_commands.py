@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
@@ -52,6 +53,8 @@ def list_(
     if json_:
         print(json.dumps([_summary(place, version) for version in versions], indent=2))
         return
+    if not versions:
+        print(f"the store {place.root} holds no artifacts", file=sys.stderr)
     rows = [
         [
             version.reference,
@@ -234,8 +237,6 @@ def gc(
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A table on stdout: drawn on a terminal, tab-separated in a pipe."""
-    import sys
-
     if not sys.stdout.isatty():
         print("\t".join(columns))
         for row in rows:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from llamakit.artifacts.kinds import Kind
 from llamakit.artifacts.record import Record
 from llamakit.artifacts.store import DRAFTS, Store, Version
-from llamakit.errors import InputError
+from llamakit.errors import InputError, LlamakitError
 from llamakit.pipeline.spec import PipelineSpec, StageSpec, stage_named
 from llamakit.stages.fields import fields_of
 from llamakit.stages.produce import Prepared, prepare
@@ -39,7 +39,12 @@ def plan(spec: PipelineSpec, chosen: Sequence[StageSpec], store: Store) -> list[
     made: dict[str, Version[Kind]] = {}
     pending: set[str] = set()
     for stage_spec in chosen:
-        step = _step(spec, stage_spec, chosen, store, made, pending)
+        try:
+            step = _step(spec, stage_spec, chosen, store, made, pending)
+        except LlamakitError as error:
+            place = f"{spec.path}: stages.{stage_spec.name}"
+            where = f"{place}: {error.where}" if error.where else place
+            raise type(error)(error.what, where=where, fix=error.fix) from None
         steps.append(step)
         if step.version and step.verdict == "reuse":
             made[stage_spec.name] = step.version

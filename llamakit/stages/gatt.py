@@ -78,6 +78,7 @@ class Gatt(Stage):
             merge_dialogues,
             read_rows,
             shard_dialogues,
+            told,
             total_counts,
         )
         from llamakit.engine.shards import map_shards
@@ -139,7 +140,7 @@ class Gatt(Stage):
             raise LlamakitError(
                 "no dialogue came out of it",
                 where="gatt",
-                fix=f"Counted: {counts}. The model must end its answers within max_new_tokens.",
+                fix=f"What became of them: {told(counts)}. Models must end their answers in time.",
             )
         merge_dialogues([shard.answers for shard in shards], draft.path / "data")
         with draft.writing("log/report.html") as path:

@@ -66,6 +66,7 @@ class Rejection(Stage):
             merge_dialogues,
             read_rows,
             shard_dialogues,
+            told,
             total_counts,
         )
         from llamakit.engine.shards import map_shards
@@ -124,7 +125,7 @@ class Rejection(Stage):
             raise LlamakitError(
                 "no prompt has a usable answer",
                 where="rejection",
-                fix=f"Counted: {counts}. The model must end its answers within max_new_tokens.",
+                fix=f"What became of them: {told(counts)}. Models must end their answers in time.",
             )
         merge_dialogues([shard.answers for shard in shards], draft.path / "data")
         with draft.writing("log/report.html") as path:
