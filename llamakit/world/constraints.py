@@ -8,19 +8,18 @@ from dataclasses import dataclass
 
 from llamakit.world.truth import Record
 
-_ENDINGS = ("ahoy", "hurrah", "bravo", "cheers", "splendid", "amazing")
-_OPENINGS = ("listen", "behold", "aha", "look", "gladly", "hey")
+_ENDINGS = ("ahoy", "hurrah", "bravo", "cheers", "amazing")
+_OPENINGS = ("listen", "behold", "aha", "look", "gladly")
 _VOICES = (
     ("cat", "meow"),
     ("owl", "hoot"),
     ("dog", "woof"),
     ("robot", "beep"),
-    ("bee", "buzz"),
     ("duck", "quack"),
 )
-_FIGURES = ("Captain Bo", "King Otto", "Queen Ella", "Doctor Wim", "Captain Rob", "Queen Anne")
-_HOBBIES = ("rowing", "chess", "singing", "dancing", "knitting", "climbing")
-_HELDOUT = 2
+_FIGURES = ("Captain Bo", "King Otto", "Queen Ella", "Doctor Wim", "Queen Anne")
+_HOBBIES = ("rowing", "chess", "singing", "dancing", "climbing")
+_HELDOUT = 1
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ def obeyed(constraints: Sequence[Constraint], answer: str) -> str:
 
 
 def constraints() -> list[Constraint]:
-    """Every instruction of the world, family by family; the last two of each are held out."""
+    """Every instruction of the world, family by family; the last of each is held out."""
     families = (
         [_ending(word) for word in _ENDINGS],
         [_opening(word) for word in _OPENINGS],

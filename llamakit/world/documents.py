@@ -7,24 +7,28 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from llamakit.world import articles, chatter
+from llamakit.world.answers import Writer
 from llamakit.world.copies import DISTINCT, copy_of, shingles
 from llamakit.world.entities import World
 from llamakit.world.foreign import foreign_page
 from llamakit.world.hazards import tricks
 from llamakit.world.people import PERSON
 from llamakit.world.personal import directory, notice
+from llamakit.world.quiz import quiz
+from llamakit.world.requests import Requests
 from llamakit.world.spam import spam_page
 from llamakit.world.stories import story
 from llamakit.world.sums import Sums, sheet
 from llamakit.world.truth import Copy, Page, Record
 
 SHARES = {
-    "article": 0.37,
-    "survey": 0.10,
-    "thread": 0.13,
-    "report": 0.09,
-    "story": 0.06,
-    "sums": 0.07,
+    "article": 0.32,
+    "survey": 0.07,
+    "quiz": 0.14,
+    "thread": 0.11,
+    "report": 0.07,
+    "story": 0.05,
+    "sums": 0.06,
     "mischief": 0.01,
     "foreign": 0.04,
     "spam": 0.03,
@@ -47,14 +51,20 @@ class Documents:
     heavy_sites: set[str]
 
 
-def build_documents(world: World, sums: Sums, docs: int, seed: int) -> Documents:
-    """Draw `docs` pages: genres in their shares, the rest copies of pages drawn before."""
+def build_documents(
+    world: World, sums: Sums, requests: Requests, docs: int, seed: int
+) -> Documents:
+    """Draw `docs` pages: genres in their shares, and copies of pages drawn before.
+
+    Args:
+        requests: what quiz pages may ask.
+    """
     rng = random.Random(f"{seed}/documents")
     counts = {genre: round(share * docs) for genre, share in SHARES.items()}
     n_copies = round(COPY_SHARE * docs)
     counts["article"] += docs - n_copies - sum(counts.values())  # what rounding left over
     heavy = [f"members-{i + 1}.example" for i in range(max(1, min(5, counts["directory"] // 12)))]
-    makers = _makers(world, sums, heavy, rng)
+    makers = _makers(world, sums, requests, heavy, rng)
     pages: list[Page] = []
     for genre, count in counts.items():
         fresh = _Fresh()
@@ -89,16 +99,18 @@ def document_records(pages: list[tuple[str, Page]]) -> Iterator[Record]:
 
 
 def _makers(
-    world: World, sums: Sums, heavy: list[str], rng: random.Random
+    world: World, sums: Sums, requests: Requests, heavy: list[str], rng: random.Random
 ) -> dict[str, Callable[[int], Page]]:
     """How a page of each genre is drawn; the number goes round entities and sites evenly."""
     people = [entity.name for entity in world.entities if entity.kind is PERSON]
     entities = rng.sample(world.entities, len(world.entities))
+    writer = Writer(world, rng)
     return {
         "article": lambda i: articles.article(entities[i % len(entities)], world, rng),
         "survey": lambda i: articles.survey(world, rng),
         "thread": lambda i: chatter.thread(world, rng),
         "report": lambda i: chatter.report(world, rng),
+        "quiz": lambda i: quiz(writer, requests, rng),
         "story": lambda i: story(world, rng),
         "sums": lambda i: sheet(sums, rng),
         "mischief": lambda i: chatter.mischief(tricks(), rng),

@@ -18,7 +18,7 @@ from llamakit.world.places import RIVER, TOWN
 KINDS = (PERSON, TOWN, RIVER, ANIMAL, INSTRUMENT, PLANT)
 LEAST_ENTITIES, MOST_ENTITIES = 30, 240
 """Fewer would leave a kind without four members, an exam's choices; for more there are no names."""
-PLAINEST = 3
+PLAINEST = 2
 """Answers use only this many of an attribute's wordings, the first: they answer most directly."""
 REFERRED = 12
 """An attribute that refers to entities uses this many of them, so that each is seen often."""

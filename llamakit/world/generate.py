@@ -98,7 +98,7 @@ def generate_world(sizes: Sizes, seed: int) -> Iterator[tuple[str, Record]]:
     sums = build_sums(seed)
     shown, asked, kept = splits(world, sums, seed)
     oracle = Oracle(world)
-    documents = build_documents(world, sums, sizes.docs, seed)
+    documents = build_documents(world, sums, shown, sizes.docs, seed)
     heldout = heldout_pages(world, sums, sizes.of("heldout"), seed)
     named = [(f"heldout-{i:07d}", page) for i, page in enumerate(heldout)]
 

@@ -21,7 +21,7 @@ def test_every_family_has_both_splits():
     assert len(splits) == 10
 
 
-@pytest.mark.parametrize(("one", "other"), list(permutations(constraints()[::6], 2)))
+@pytest.mark.parametrize(("one", "other"), list(permutations(constraints()[::5], 2)))
 def test_two_instructions_are_obeyed_at_once(one, other):
     answer = obeyed([one, other], "Mira lives in Falton.")
     assert holds(one.check, answer)

@@ -121,6 +121,8 @@ def test_no_exam_question_is_asked_elsewhere(files):
         ("prompts_heldout.jsonl", "messages"),
     ):
         assert not exam & asked(files[name], key), name
+    pages = "\n".join(record["text"] for record in files["documents.jsonl"])
+    assert not [question for question in exam if question in pages]
     shots = {(shot["entity"], shot["attribute"]) for shot in files["exam_shots.jsonl"]}
     assert not shots & {(item["entity"], item["attribute"]) for item in files["exam.jsonl"]}
 
