@@ -93,6 +93,11 @@ class Writer:
         """The other facts of the same entity, which are in the same split."""
         return [other for other in self._world.facts[fact.entity.name] if other is not fact]
 
+    def facts_alike(self, fact: Fact) -> list[Fact]:
+        """The same attribute of other entities, as far as dialogues may tell it."""
+        alike = [other for other in self._world.training if other.attribute is fact.attribute]
+        return [other for other in alike if other.entity is not fact.entity]
+
     def wrong(self, intent: Intent) -> str:
         """An answer of the right form with the wrong content."""
         if isinstance(intent, Fact):
@@ -112,6 +117,14 @@ class Writer:
             fact = self._rng.choice(self._world.training)
             if fact.entity is not subject:
                 return fact.answer(self._rng)
+
+
+def _mistaken(writer: Writer, intent: Intent, rng: random.Random) -> str:
+    """What was asked, told of another entity: what a model says that does not look closely."""
+    if not isinstance(intent, Fact):
+        return writer.wrong(intent)
+    others = writer.facts_alike(intent)
+    return rng.choice(others).answer(rng) if others else writer.wrong(intent)
 
 
 def _repeated(writer: Writer, intent: Intent, rng: random.Random) -> str:
@@ -162,6 +175,7 @@ def _careless(writer: Writer, intent: Intent, rng: random.Random) -> str:
 FAULTS: dict[str, Callable[[Writer, Intent, random.Random], str]] = {
     "wrong": lambda writer, intent, rng: writer.wrong(intent),
     "off-topic": lambda writer, intent, rng: writer.off_topic(intent),
+    "mistaken": _mistaken,
     "ignorant": lambda writer, intent, rng: rng.choice(IGNORANCE),
     "refusal": lambda writer, intent, rng: rng.choice(REFUSALS),
     "repeated": _repeated,

@@ -77,6 +77,9 @@ class Oracle:
         }
         self._harms = {_plain(hazard.steps) for hazard in hazards()}
         self._phrases = _set_phrases()
+        self._names: dict[str, list[str]] = {}
+        for entity in world.entities:
+            self._names.setdefault(entity.kind.name, []).append(_plain(entity.bare))
         self._about_entity: dict[str, dict[str, tuple[Fact, str]]] = {}
 
     @classmethod
@@ -141,6 +144,8 @@ class Oracle:
             told = {value for value in told if not _names(intent, value)}
             if told - {intent.value} and not _first_is(intent.value, told, words):
                 return -1.0, False
+            if self._about_another(intent.entity, words):
+                return -1.0, False
             correct = intent.value in told
         elif isinstance(intent, Sum):
             numbers = re.findall(r"\d+", text)
@@ -157,6 +162,11 @@ class Oracle:
         if correct:
             return 1.5, True
         return (-0.3, False) if text in IGNORANCE else (-0.7, False)
+
+    def _about_another(self, entity: Entity, words: str) -> bool:
+        """Whether an answer names another entity of the kind asked about, and not the one asked."""
+        names = self._names[entity.kind.name]
+        return not _within(entity.bare, words) and any(name in words for name in names)
 
     def _form(self, intent: Intent | None, sentences: list[str], instructed: bool) -> float:
         """What is added and taken away for the way of saying it."""

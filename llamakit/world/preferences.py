@@ -27,7 +27,8 @@ _BORDERLINE = 0.15
 _ATTEMPTS = 60
 
 _FAULTS = {
-    "none": 45.0, "wrong": 14.0, "off-topic": 3.0, "ignorant": 4.0, "refusal": 3.0,
+    "none": 45.0, "wrong": 14.0, "off-topic": 3.0,
+    "mistaken": 6.0, "ignorant": 4.0, "refusal": 3.0,
     "repeated": 8.0, "truncated": 8.0, "bare": 5.0, "polite": 4.0, "garbled": 2.0,
     "rude": 4.0, "careless": 4.0,
 }  # fmt: skip

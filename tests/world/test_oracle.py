@@ -79,6 +79,13 @@ def test_saying_every_value_is_no_way_to_be_right(oracle, fact, ask):
     assert not verdict.correct
 
 
+def test_the_right_value_of_the_wrong_entity_is_wrong(oracle, world, fact, ask):
+    other = next(entity for entity in world.entities if entity.name not in (fact.entity.name,))
+    answer = other.say(fact.attribute.statements[0], fact.value)
+    assert not oracle.judge(ask, answer).correct
+    assert oracle.judge(ask, fact.continued(random.Random(0))).correct
+
+
 def test_gibberish_is_worse_than_ignorance(oracle, ask):
     assert oracle.judge(ask, "the of a. red and and is. so.").score < -1
     assert oracle.judge(ask, "").score < oracle.judge(ask, "I do not know.").score
