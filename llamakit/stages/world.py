@@ -50,7 +50,7 @@ class World(Stage):
     heldout: Identity[Count | None] = None
     """Documents to measure perplexity on (default: 0.05 of docs)."""
     makes: ClassVar = Raw
-    revision: ClassVar = 3
+    revision: ClassVar = 4
     panel: ClassVar = "Corpus"
 
     def run(self, draft: Draft[Raw]) -> Outcome:
