@@ -23,6 +23,7 @@ from llamakit.artifacts.mixture import (
 )
 from llamakit.artifacts.store import Version
 from llamakit.corpus.mixing import CHARACTERS_PER_TOKEN, SourcePlan, draw_repeats
+from llamakit.events import Events
 
 I64 = NDArray[np.int64]
 
@@ -50,13 +51,14 @@ class Inventory:
         return {s: int(n) for s, n in zip(self.sources, sums, strict=True)}
 
 
-def take_inventory(versions: Sequence[Version[Documents]]) -> Inventory:
+def take_inventory(versions: Sequence[Version[Documents]], events: Events) -> Inventory:
     """Measure the inputs; memory is 16 bytes a document."""
     sources: dict[str, int] = {}
     source_of, tokens, sizes = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], [0]
     parts: list[tuple[int, str]] = []
-    for number, version in enumerate(versions):
-        for path in plain_parts(version, "mix"):
+    paths = [(n, path) for n, v in enumerate(versions) for path in plain_parts(v, "mix")]
+    with events.task("measuring", total=len(paths), unit="parts") as task:
+        for number, path in paths:
             query = pl.scan_parquet(path).select("source", pl.col("text").str.len_chars())
             frame = collect(query)
             names = frame["source"].to_list()
@@ -64,8 +66,9 @@ def take_inventory(versions: Sequence[Version[Documents]]) -> Inventory:
             source_of.append(np.array(codes, np.int64))
             characters = frame["text"].to_numpy().astype(np.int64)
             tokens.append(np.maximum(-(-characters // CHARACTERS_PER_TOKEN), 1))
-            parts.append((number, path.relative_to(version.path).as_posix()))
+            parts.append((number, path.relative_to(versions[number].path).as_posix()))
             sizes.append(len(frame))
+            task.advance()
     return Inventory(
         list(sources), np.concatenate(source_of), np.concatenate(tokens), parts, np.cumsum(sizes)
     )

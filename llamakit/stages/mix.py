@@ -62,7 +62,7 @@ class Mix(Stage):
         from llamakit.corpus.mixture_writer import take_inventory, write_mixture
 
         versions = draft.inputs(self.documents)
-        inventory = take_inventory(versions)
+        inventory = take_inventory(versions, draft.events)
         if not len(inventory.source_of):
             raise InputError("the inputs hold no documents", where="mix")
         self._check_sources(inventory.sources)

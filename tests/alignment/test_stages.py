@@ -256,15 +256,12 @@ def test_answers_that_leave_no_room_for_a_prompt_are_refused(
 def test_keys_of_counts_are_snake_case(stocked: Store, tmp_path: Path) -> None:
     stages: list[Stage] = [
         Rm(preferences=("safety-pairs",), model="chat", batch_pairs=12, device="cpu"),
-        rejection_stage(max_new_tokens=2, k=2),
+        rejection_stage(),
         gatt_stage(tmp_path),
         ppo_stage(iterations=1),
     ]
     for stage in stages:
-        try:
-            keys = set(produce(stage, stocked).version.record.counts)
-        except LlamakitError as error:  # an error names its counts too
-            keys = set(re.findall("'([^']+)':", str(error)))
+        keys = set(produce(stage, stocked).version.record.counts)
         assert keys
         assert all(re.fullmatch("[a-z][a-z0-9_]*", key) for key in keys), keys
 
@@ -318,7 +315,7 @@ def test_gatt_does_not_depend_on_shards(stocked: Store, tmp_path: Path) -> None:
 
 
 def test_gatt_can_keep_only_dialogues_that_obey(stocked: Store, tmp_path: Path) -> None:
-    with pytest.raises(LlamakitError, match="instruction_not_obeyed"):
+    with pytest.raises(LlamakitError, match="instruction not obeyed"):
         produce(gatt_stage(tmp_path, keep="all", max_constraints=1), stocked)
 
 
