@@ -243,9 +243,8 @@ def _merge(stage: type[Stage], config: Path | None, given: dict[str, Any]) -> di
         if value is None or value == []:
             continue
         values[key] = _table(item, value) if get_origin(_plain(item.type)) is dict else value
-    open_keys = [key for key, item in fields.items() if item.is_input and item.required]
-    if config or any(key in values for key in open_keys):
-        open_keys = [key for key in open_keys if key not in values] if positional else []
+    inputs = [key for key, item in fields.items() if item.is_input and item.required]
+    open_keys = [key for key in inputs if key not in values]
     values.update(_assign(stage, {key: fields[key] for key in open_keys}, positional))
     return values
 

@@ -73,7 +73,7 @@ def _in_processes(
     advance: Callable[[], None],
 ) -> None:
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_obey_parent)
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=obey_parent)
     try:
         running: dict[Future[Result], int] = {
             pool.submit(function, shards[index]): index for index in todo
@@ -94,7 +94,7 @@ def _in_processes(
     pool.shutdown()
 
 
-def _obey_parent() -> None:
+def obey_parent() -> None:
     """Leave Ctrl-C, which reaches the whole process group, to the parent; die when it dies.
 
     A worker that outlived a killed parent would write into a draft that a rerun works on.

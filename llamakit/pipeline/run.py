@@ -15,6 +15,7 @@ from types import FrameType
 
 from llamakit.artifacts.kinds import Kind
 from llamakit.artifacts.store import Store, Version
+from llamakit.engine.shards import obey_parent
 from llamakit.events import Events
 from llamakit.pipeline.plan import bind
 from llamakit.pipeline.relay import RelayEvents, drain
@@ -121,7 +122,7 @@ _worker_messages: Queue[object] | None = None
 def _start_worker(messages: Queue[object]) -> None:
     global _worker_messages  # noqa: PLW0603 - a worker process serves one run and holds its queue
     _worker_messages = messages
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    obey_parent()
 
 
 def _produce_in_worker(stage: Stage, root: Path, name: str) -> Done:
