@@ -53,8 +53,8 @@ class Dedup(Stage):
     def run(self, draft: Draft[Documents]) -> Outcome:
         """Keep each cluster's first document, in the order of the input."""
         from llamakit.artifacts.mixture import plain_parts
-        from llamakit.corpus.deduplication import Settings, deduplicate
-        from llamakit.corpus.signatures import choose_bands
+        from llamakit.corpus.duplicates.deduplication import Settings, deduplicate
+        from llamakit.corpus.duplicates.signatures import choose_bands
         from llamakit.engine.shards import default_workers
 
         bands, rows = choose_bands(self.similarity, self.num_perm)

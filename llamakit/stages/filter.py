@@ -140,7 +140,7 @@ class Filter(Stage):
     def run(self, draft: Draft[Documents]) -> Outcome:
         """Keep the order of the documents."""
         from llamakit.artifacts.mixture import plain_parts
-        from llamakit.corpus.filtering import LanguageRule, filter_documents
+        from llamakit.corpus.quality.filtering import LanguageRule, filter_documents
         from llamakit.engine.shards import default_workers
 
         found = filter_documents(
@@ -169,7 +169,7 @@ class Filter(Stage):
     def _thresholds(self) -> Any:
         from dataclasses import fields
 
-        from llamakit.corpus.quality import Thresholds
+        from llamakit.corpus.quality.heuristics import Thresholds
 
         values = {
             item.name: getattr(self, item.name)

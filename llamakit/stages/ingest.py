@@ -71,9 +71,9 @@ class Ingest(Stage):
 
     def run(self, draft: Draft[Any]) -> Outcome:
         """Read the files in the order given, a folder's in the order of their names."""
-        from llamakit.corpus.fields import FieldNames
-        from llamakit.corpus.ingestion import Limits, ingest_files
-        from llamakit.corpus.sources import find_data_files
+        from llamakit.corpus.reading.fields import FieldNames
+        from llamakit.corpus.reading.ingestion import Limits, ingest_files
+        from llamakit.corpus.reading.sources import find_data_files
 
         found = []
         for entry in draft.files(self.files):

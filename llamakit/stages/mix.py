@@ -58,8 +58,8 @@ class Mix(Stage):
         """Plan by source, draw the documents of partial epochs, write the mixture."""
         import numpy as np
 
-        from llamakit.corpus.mixing import plan_by_factor, plan_by_weight, table
-        from llamakit.corpus.mixture_writer import take_inventory, write_mixture
+        from llamakit.corpus.mixing.plan import plan_by_factor, plan_by_weight, table
+        from llamakit.corpus.mixing.writer import take_inventory, write_mixture
 
         versions = draft.inputs(self.documents)
         inventory = take_inventory(versions, draft.events)

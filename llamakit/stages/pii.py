@@ -60,8 +60,8 @@ class Pii(Stage):
         """Keep the order of the documents."""
         from llamakit.artifacts.files import write_json
         from llamakit.artifacts.mixture import plain_parts
-        from llamakit.corpus.redaction import remove_pii
-        from llamakit.corpus.sites import SiteRule
+        from llamakit.corpus.pii.redaction import remove_pii
+        from llamakit.corpus.pii.sites import SiteRule
         from llamakit.engine.shards import default_workers
 
         found = remove_pii(

@@ -1,0 +1,1 @@
+"""Exact and near-duplicate documents are found, verified and removed."""

@@ -1,0 +1,1 @@
+"""Personal data is found in text, checked, and replaced."""

@@ -1,0 +1,1 @@
+"""Documents that are no prose, or in other languages, are recognised."""

@@ -1,0 +1,1 @@
+"""Files of many forms become documents, dialogues or preferences."""
