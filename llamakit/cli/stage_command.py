@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import inspect
 import json
-import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any
 
 import typer
 
 from llamakit.cli.help import PanelCommand
 from llamakit.cli.options import COMMON, DEFAULT_STORE, JsonOption, QuietOption, StoreOption
-from llamakit.errors import GateError, InputError, UsageError
-from llamakit.stages.fields import Field, fields_of, help_of
+from llamakit.cli.stage_options import stage_parameters
+from llamakit.cli.stage_values import as_toml, merged
+from llamakit.errors import GateError, InputError
 from llamakit.stages.registry import load_stage
-from llamakit.stages.stage import Stage
-
-_INPUT_PANEL = "Inputs"
-_SETTINGS_PANEL = "Settings"
-_EXECUTION_PANEL = "Execution (does not change the result)"
+from llamakit.stages.stage import Answer, Stage
 
 
 def add_stage(app: typer.Typer, command: str, *, full: bool) -> None:
@@ -45,11 +41,15 @@ def _placeholder() -> Callable[[], None]:
 
 
 def _command_function(stage: type[Stage]) -> Callable[..., None]:
-    parameters = [*_stage_parameters(stage), *inspect.signature(_shared).parameters.values()]
+    parameters = [*stage_parameters(stage), *inspect.signature(_shared).parameters.values()]
 
     def run(**given: Any) -> None:
         shared = {name: given.pop(name) for name in inspect.signature(_shared).parameters}
-        _execute(stage, given, **shared)
+        asked = given.pop("explain_", None)
+        if asked is not None and not any(value not in (None, []) for value in given.values()):
+            _explain_newest(stage, asked, shared["store"], shared["name"], json_=shared["json_"])
+        else:
+            _execute(stage, given, asked, **shared)
 
     annotations = {p.name: p.annotation for p in parameters}
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -99,97 +99,10 @@ def _shared(
 _shared.__annotations__ = inspect.get_annotations(_shared, eval_str=True)
 
 
-def _stage_parameters(stage: type[Stage]) -> list[inspect.Parameter]:
-    texts = help_of(stage)
-    fields = fields_of(stage)
-    parameters = []
-    positional = [key for key, item in fields.items() if item.is_input and item.required]
-    if positional:
-        several = len(positional) > 1
-        metavar = " ".join(
-            key.upper() + ("..." if several and fields[key].many else "") for key in positional
-        )
-        text = "The inputs in this order; or name them with the flags below."
-        argument = typer.Argument(metavar=metavar, help=text, show_default=False)
-        parameters.append(_parameter("positional_", list[str] | None, argument))
-    for key, item in fields.items():
-        option = typer.Option(
-            *_flags(item),
-            help=texts.get(key, "") + _shown_default(item),
-            show_default=False,
-            rich_help_panel=_panel(item),
-            metavar=_metavar(item),
-        )
-        parameters.append(_parameter(item.name, _option_type(item), option))
-    return parameters
-
-
-def _parameter(name: str, kind: Any, option: Any) -> inspect.Parameter:
-    # Everything defaults to None, "not given": the config file and the stage's own defaults follow.
-    return inspect.Parameter(
-        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind, option]
-    )
-
-
-def _flags(item: Field) -> list[str]:
-    if _plain(item.type) is bool:
-        return [f"{item.flag}/--no-{item.flag[2:]}"]
-    return [item.flag]
-
-
-def _panel(item: Field) -> str:
-    if item.is_input:
-        return _INPUT_PANEL
-    return _EXECUTION_PANEL if item.role.name == "execution" else _SETTINGS_PANEL
-
-
-def _metavar(item: Field) -> str | None:
-    if item.role.name == "files":
-        return "PATH"
-    if item.is_input:
-        return "REF"
-    return "KEY=VALUE" if get_origin(_plain(item.type)) is dict else None
-
-
-def _shown_default(item: Field) -> str:
-    value = item.default
-    if item.required or value is None or value in ((), [], {}, ""):
-        return ""
-    if isinstance(value, bool):
-        shown = "on" if value else "off"
-    else:
-        shown = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
-    return f"  [default: {shown}]"
-
-
-def _plain(kind: Any) -> Any:
-    """An annotation without constraints and without `| None`."""
-    if get_origin(kind) is Annotated:
-        return _plain(get_args(kind)[0])
-    if get_origin(kind) in (Union, types.UnionType):
-        options = [option for option in get_args(kind) if option is not type(None)]
-        return _plain(options[0])
-    return kind
-
-
-def _option_type(item: Field) -> Any:
-    """The type typer parses: sequences and tables are repeated flags."""
-    plain = _plain(item.type)
-    origin = get_origin(plain)
-    if item.is_input:
-        return list[str] | None if item.many else str | None
-    if origin is dict:
-        return list[str] | None
-    if origin in (list, tuple):
-        return list[_plain(get_args(plain)[0])] | None  # type: ignore[misc]
-    if origin is Literal:
-        return plain | None
-    return plain | None
-
-
 def _execute(
     stage: type[Stage],
     given: dict[str, Any],
+    asked: str | None,
     *,
     store: Path,
     name: str | None,
@@ -203,18 +116,27 @@ def _execute(
     from llamakit.artifacts.store import Store
     from llamakit.cli.console import ConsoleEvents
     from llamakit.cli.failures import stoppable
-    from llamakit.stages.produce import describe, prepare, produce
+    from llamakit.stages.produce import describe, forecast, prepare, produce
 
-    values = _merge(stage, config, given)
+    values = merged(stage, config, given)
     if show_config:
-        print(_as_toml(stage, values), end="")
+        print(as_toml(stage, values), end="")
         return
     built = stage.from_config(values)
     place = Store(store)
     if dry_run:
         prepared = prepare(built, place)
         found = place.find(name or stage.command(), prepared.fingerprint)
-        plan = {**describe(prepared), "would": f"reuse {found.reference}" if found else "run"}
+        with ConsoleEvents(quiet=quiet) as events, stoppable(events):
+            told = forecast(prepared, place, events)
+            if told:
+                events.note(told.text)
+        plan: dict[str, Any] = {
+            **describe(prepared),
+            "would": f"reuse {found.reference}" if found else "run",
+        }
+        if told:
+            plan["forecast"] = told.values
         print(json.dumps(plan, indent=2, ensure_ascii=False))
         return
     with ConsoleEvents(quiet=quiet) as events, stoppable(events):
@@ -225,7 +147,9 @@ def _execute(
                 f"made {made.version.reference} in {record.elapsed_seconds:.1f} s"
                 + (f": {record.headline}" if record.headline else "")
             )
-    if json_:
+    if asked is not None:
+        _answer(stage.explain(made.version, asked), json_=json_)
+    elif json_:
         print(json.dumps(made.version.record.to_json(), indent=2, ensure_ascii=False))
     else:
         print(made.version.path)
@@ -233,108 +157,19 @@ def _execute(
         raise GateError("; ".join(made.unmet), where=made.version.reference)
 
 
-def _merge(stage: type[Stage], config: Path | None, given: dict[str, Any]) -> dict[str, Any]:
-    """Flags over file: the values that were given, by key."""
-    fields = fields_of(stage)
-    values: dict[str, Any] = _read_toml(config) if config else {}
-    positional = given.pop("positional_", None) or []
-    for key, item in fields.items():
-        value = given.get(item.name)
-        if value is None or value == []:
-            continue
-        values[key] = _table(item, value) if get_origin(_plain(item.type)) is dict else value
-    inputs = [key for key, item in fields.items() if item.is_input and item.required]
-    open_keys = [key for key in inputs if key not in values]
-    values.update(_assign(stage, {key: fields[key] for key in open_keys}, positional))
-    return values
+def _explain_newest(
+    stage: type[Stage], item: str, store: Path, name: str | None, *, json_: bool
+) -> None:
+    """Explain from a version that is there already: `--name` gives the reference."""
+    from llamakit.artifacts.store import Store
 
-
-def _assign(
-    stage: type[Stage], fields: Mapping[str, Field], words: list[str]
-) -> dict[str, str | list[str]]:
-    """Give positional words to input fields in order; one field of several takes what is left."""
-    if not words:
-        return {}
-    keys = list(fields)
-    many = next((i for i, key in enumerate(keys) if fields[key].many), None)
-    usage = " ".join(key.upper() + ("..." if fields[key].many else "") for key in keys) or "none"
-    if len(words) < len(keys) or (many is None and len(words) > len(keys)):
-        raise UsageError(
-            f"{len(words)} inputs given, wanted: {usage}",
-            where=stage.command(),
-            fix=f"See `llamakit {stage.command()} --help`.",
+    version = Store(store).resolve(name or stage.command())
+    if version.record.stage != stage.command():
+        raise InputError(
+            f"{version.reference} was made by {version.record.stage}", where=stage.command()
         )
-    if many is None:
-        return dict(zip(keys, words, strict=True))
-    after = len(keys) - many - 1
-    taken: dict[str, str | list[str]] = dict(zip(keys[:many], words[:many], strict=True))
-    taken[keys[many]] = words[many : len(words) - after]
-    taken.update(zip(keys[many + 1 :], words[len(words) - after :], strict=True))
-    return taken
+    _answer(stage.explain(version, item), json_=json_)
 
 
-def _table(item: Field, pairs: list[str]) -> dict[str, Any]:
-    """`KEY=VALUE` flags as a table."""
-    kind = get_args(_plain(item.type))[1]
-    table: dict[str, Any] = {}
-    for pair in pairs:
-        key, sign, text = pair.partition("=")
-        if not sign or not key:
-            raise UsageError(f"{item.flag} {pair!r}: KEY=VALUE is needed")
-        try:
-            table[key] = kind(text)
-        except ValueError:
-            raise UsageError(f"{item.flag} {pair!r}: {text!r} is no {kind.__name__}") from None
-    return table
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    import tomllib
-
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError("no such config file", where=str(path)) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"not TOML ({error})", where=str(path)) from None
-    except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror})", where=str(path)) from None
-
-
-def _as_toml(stage: type[Stage], values: Mapping[str, Any]) -> str:
-    """The whole config, defaults and preset filled in; keys still to be given as comments."""
-    fields = fields_of(stage)
-    missing = [key for key, item in fields.items() if item.required and key not in values]
-    built = stage.from_config({**values, **{key: _stand_in(fields[key]) for key in missing}})
-    lines = []
-    for key, item in fields.items():
-        value = getattr(built, item.name)
-        if key in missing:
-            lines.append(f"# {key} = must be given")
-        elif value is None:
-            lines.append(f"# {key} is not set")
-        else:
-            lines.append(f"{key} = {toml_value(value)}")
-    return "\n".join(lines) + "\n"
-
-
-def _stand_in(item: Field) -> Any:
-    """Any valid value for a required field, so that the rest of a config can be filled in."""
-    if item.is_input:
-        return ["-"] if item.many else "-"
-    plain = _plain(item.type)
-    return get_args(plain)[0] if get_origin(plain) is Literal else plain()
-
-
-def toml_value(value: Any) -> str:
-    """One value as TOML."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (int, float)):
-        return repr(value)
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(toml_value(one) for one in value) + "]"
-    if isinstance(value, dict):
-        pairs = (f"{json.dumps(k)} = {toml_value(v)}" for k, v in value.items())
-        return "{ " + ", ".join(pairs) + " }" if value else "{}"
-    return json.dumps(str(value), ensure_ascii=False)
+def _answer(answer: Answer, *, json_: bool) -> None:
+    print(json.dumps(answer.values, indent=2, ensure_ascii=False) if json_ else answer.text)

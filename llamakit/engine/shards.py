@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,12 +23,19 @@ S = TypeVar("S")
 Result = dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Engine:
+    """Where shards are worked on. `workers`: processes; None: one a processor."""
+
+    workers: int | None = None
+
+
 def map_shards(
     function: Callable[[S], Result],
     shards: Sequence[S],
     *,
     done: Path,
-    workers: int,
+    engine: Engine,
     events: Events,
     label: str,
     unit: str = "shards",
@@ -38,12 +46,13 @@ def map_shards(
         function: a module-level function of one picklable shard (paths and small values). It
             writes its own output atomically and returns a JSON-able dict of counts.
         done: folder that keeps each shard's result, so that a rerun skips the shards in it.
-        workers: processes; 1 works in this process. They are spawned, never forked, since threads
-            of polars and torch do not survive a fork.
+        engine: how many processes; 1 works in this process. They are spawned, never forked, since
+            threads of polars and torch do not survive a fork.
 
     Raises:
         LlamakitError: a shard failed (its own error), or a worker process died.
     """
+    workers = engine.workers or default_workers()
     todo = [index for index in range(len(shards)) if not _result_path(done, index).exists()]
     with events.task(label, total=len(shards), unit=unit) as task:
         task.advance(len(shards) - len(todo))

@@ -8,12 +8,13 @@ from annotated_types import Ge, Interval
 from llamakit.artifacts.draft import Draft
 from llamakit.artifacts.kinds import Documents
 from llamakit.errors import UsageError
-from llamakit.stages.fields import Execution, Identity, Input
-from llamakit.stages.stage import Outcome, Stage
+from llamakit.stages.fields import Identity, Input
+from llamakit.stages.sharded import Sharded
+from llamakit.stages.stage import Outcome
 
 
 @dataclass(frozen=True, kw_only=True)
-class Dedup(Stage):
+class Dedup(Sharded):
     """Remove exact and near-duplicate documents, keeping the first of each cluster.
 
     Candidates come from MinHash bands over word n-grams, and each is verified by its true Jaccard
@@ -32,8 +33,6 @@ class Dedup(Stage):
     """Bands of MinHash values; by default chosen for the similarity (25 x 5 for 0.8)."""
     rows: Identity[Annotated[int, Ge(1)] | None] = None
     """MinHash values in a band; goes with --bands."""
-    workers: Execution[Annotated[int, Ge(1)] | None] = None
-    """Processes; by default one a processor."""
 
     makes: ClassVar = Documents
     revision: ClassVar = 1
@@ -55,7 +54,6 @@ class Dedup(Stage):
         from llamakit.artifacts.mixture import plain_parts
         from llamakit.corpus.duplicates.deduplication import Settings, deduplicate
         from llamakit.corpus.duplicates.signatures import choose_bands
-        from llamakit.engine.shards import default_workers
 
         bands, rows = choose_bands(self.similarity, self.num_perm)
         found = deduplicate(
@@ -69,7 +67,7 @@ class Dedup(Stage):
                 bands=self.bands or bands,
                 rows=self.rows or rows,
             ),
-            workers=self.workers or default_workers(),
+            engine=self.runs_on(),
             events=draft.events,
         )
         removed = found.exact + found.near

@@ -9,8 +9,9 @@ from annotated_types import Ge, Interval
 from llamakit.artifacts.draft import Draft
 from llamakit.artifacts.kinds import Documents
 from llamakit.errors import UsageError
-from llamakit.stages.fields import Execution, Identity, Input
-from llamakit.stages.stage import Outcome, Stage
+from llamakit.stages.fields import Identity, Input
+from llamakit.stages.sharded import Sharded
+from llamakit.stages.stage import Outcome
 
 Count = Annotated[int, Ge(0)]
 Number = Annotated[float, Ge(0)]
@@ -18,7 +19,7 @@ Share = Annotated[float, Interval(ge=0, le=1)]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Filter(Stage):
+class Filter(Sharded):
     """Keep documents by language, length, symbols and repetition, and say why the others go.
 
     Each heuristic has its own threshold, filled from --preset: light drops only debris, gopher
@@ -67,8 +68,6 @@ class Filter(Stage):
     """Largest share of characters in repeated 5-, 6- … 10-grams of words."""
     banned_phrases: Identity[list[str] | None] = None
     """Phrases that rule a document out, in any letter case."""
-    workers: Execution[Annotated[int, Ge(1)] | None] = None
-    """Processes; by default one a processor."""
 
     makes: ClassVar = Documents
     revision: ClassVar = 2
@@ -141,7 +140,6 @@ class Filter(Stage):
         """Keep the order of the documents."""
         from llamakit.artifacts.mixture import plain_parts
         from llamakit.corpus.quality.filtering import LanguageRule, filter_documents
-        from llamakit.engine.shards import default_workers
 
         found = filter_documents(
             plain_parts(draft.input(self.documents), "filter"),
@@ -149,7 +147,7 @@ class Filter(Stage):
             draft.work,
             language=LanguageRule(frozenset(self.languages), self.min_confidence, self.relabel),
             limits=self._thresholds(),
-            workers=self.workers or default_workers(),
+            engine=self.runs_on(),
             events=draft.events,
         )
         rejected = found.reasons.total()

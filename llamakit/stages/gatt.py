@@ -81,7 +81,7 @@ class Gatt(Stage):
             told,
             total_counts,
         )
-        from llamakit.engine.shards import map_shards
+        from llamakit.engine.shards import Engine, map_shards
         from llamakit.training.machine import pick_device, warn_of_slow_bf16
 
         if self.max_turns < self.min_turns:
@@ -129,7 +129,7 @@ class Gatt(Stage):
                 ghost.synthesise_shard,
                 shards,
                 done=work / "done",
-                workers=self.workers,
+                engine=Engine(self.workers),
                 events=draft.events,
                 label="gatt",
             )

@@ -8,14 +8,15 @@ from annotated_types import Ge, Interval
 from llamakit.artifacts.draft import Draft
 from llamakit.artifacts.kinds import Documents
 from llamakit.errors import UsageError, nearest
-from llamakit.stages.fields import Execution, Identity, Input
-from llamakit.stages.stage import Outcome, Stage
+from llamakit.stages.fields import Identity, Input
+from llamakit.stages.sharded import Sharded
+from llamakit.stages.stage import Outcome
 
 KINDS = ("email", "phone", "card", "iban", "ip", "ssn", "national_id")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pii(Stage):
+class Pii(Sharded):
     """Replace personal data, and drop the sites that are full of it.
 
     E-mail addresses, telephone numbers, payment cards, bank accounts, IP addresses and national
@@ -37,8 +38,6 @@ class Pii(Stage):
     """Share of pages with finds from which a whole site is dropped; 0 keeps all."""
     min_site_pages: Identity[Annotated[int, Ge(1)]] = 5
     """Pages a site must have to be judged."""
-    workers: Execution[Annotated[int, Ge(1)] | None] = None
-    """Processes; by default one a processor."""
 
     makes: ClassVar = Documents
     revision: ClassVar = 1
@@ -62,7 +61,6 @@ class Pii(Stage):
         from llamakit.artifacts.mixture import plain_parts
         from llamakit.corpus.pii.redaction import remove_pii
         from llamakit.corpus.pii.sites import SiteRule
-        from llamakit.engine.shards import default_workers
 
         found = remove_pii(
             plain_parts(draft.input(self.documents), "pii"),
@@ -72,7 +70,7 @@ class Pii(Stage):
             regions=self.regions,
             action=self.action,
             rule=SiteRule(self.max_site_density, self.max_site_share, self.min_site_pages),
-            workers=self.workers or default_workers(),
+            engine=self.runs_on(),
             events=draft.events,
         )
         sites = {

@@ -17,15 +17,16 @@ from pathlib import Path
 from typing import Any
 
 from llamakit import __version__
-from llamakit.artifacts.digest import content_digest, file_digest, json_digest, named_digest
+from llamakit.artifacts.digest import json_digest
 from llamakit.artifacts.draft import Draft, SourceFile, commit, discard, drafting, open_draft
 from llamakit.artifacts.integrity import check_payload
-from llamakit.artifacts.kinds import Kind, Raw
-from llamakit.artifacts.record import RECORD_FILE, InputEntry, Record
-from llamakit.artifacts.store import Store, Version, check_name
-from llamakit.errors import InputError, LlamakitError
+from llamakit.artifacts.kinds import Kind
+from llamakit.artifacts.record import InputEntry, Record
+from llamakit.artifacts.store import DRAFTS, Store, Version, check_name
+from llamakit.errors import InputError
 from llamakit.events import SILENT, Events
-from llamakit.stages.stage import Outcome, Stage
+from llamakit.stages.source import find_source
+from llamakit.stages.stage import Answer, Outcome, Stage
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -157,79 +158,6 @@ def _run(prepared: Prepared, store: Store, name: str, draft: Draft[Kind]) -> Ver
     return commit(store, draft, record)
 
 
-def find_source(reference: str, store: Store) -> SourceFile:
-    """What one value of a `Files` field names: a path, a raw artifact, or `RAW/FILE` in one.
-
-    A path on disk wins. A plain file's name is part of its digest, since ids and sources are made
-    from it.
-    """
-    path = Path(reference)
-    home = next((p for p in (path, *path.parents) if (p / RECORD_FILE).is_file()), None)
-    if home is not None:
-        return _in_version(store.open(home), path.relative_to(home).as_posix(), reference)
-    if path.exists():
-        return SourceFile(path, path.name, named_digest(path.name, _path_digest(path)))
-    if reference.startswith(("/", ".")):
-        raise InputError("no such file or folder", where=reference)
-    head, _, inner = reference.partition("/")
-    try:
-        version = store.resolve(head)
-    except LlamakitError as error:
-        raise InputError(
-            f"{reference!r} is neither a file here nor a raw artifact",
-            where=str(Path.cwd()),
-            fix=error.fix,
-        ) from None
-    return _in_version(version, inner or ".", reference)
-
-
-def _in_version(version: Version[Kind], inner: str, reference: str) -> SourceFile:
-    if version.kind != Raw.name:
-        raise InputError(
-            f"{version.reference} is {version.kind}; files or a raw artifact are needed here",
-            where=reference,
-        )
-    if inner == ".":
-        return SourceFile(version.path, version.name, version.digest, version)
-    entries = {entry.path: entry for entry in version.record.files}
-    if inner not in entries:
-        raise InputError(
-            f"{version.reference} holds no file {inner!r}",
-            where=reference,
-            fix=f"It holds {', '.join(sorted(entries))}.",
-        )
-    name = Path(inner).name
-    digest = named_digest(name, entries[inner].sha256)
-    return SourceFile(version.path / inner, name, digest, version)
-
-
-def _path_digest(path: Path) -> str:
-    if not path.is_file() and not path.is_dir():
-        raise InputError(
-            "a pipe or a device is neither a file nor a folder",
-            where=str(path),
-            fix="Save what comes out of it to a file: an input is digested, then read.",
-        )
-    try:
-        if path.is_file():
-            _check_name(path)
-            return file_digest(path)
-        files = sorted(p for p in path.rglob("*") if p.is_file())
-        for file in files:
-            _check_name(file)
-        return content_digest((p.relative_to(path).as_posix(), file_digest(p)) for p in files)
-    except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror})", where=str(path)) from None
-
-
-def _check_name(path: Path) -> None:
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        shown = str(path).encode(errors="backslashreplace").decode()
-        raise InputError("the name is not UTF-8", where=shown, fix="Rename the file.") from None
-
-
 def _finite(value: float) -> float | None:
     """JSON knows no NaN; a metric that has no value is null."""
     number = float(value)
@@ -283,6 +211,13 @@ def _git(*words: str) -> str:
     command = ["git", "--no-optional-locks", "-C", str(_CHECKOUT), *words]
     answer = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
     return answer.stdout.strip()
+
+
+def forecast(prepared: Prepared, store: Store, events: Events = SILENT) -> Answer | None:
+    """What the stage can tell of its result without making it; None where it tells nothing."""
+    folder = store.root / DRAFTS / prepared.fingerprint
+    draft: Draft[Kind] = Draft(folder, events, prepared.inputs, prepared.sources)
+    return prepared.stage.forecast(draft)
 
 
 def describe(prepared: Prepared) -> dict[str, Any]:

@@ -69,7 +69,7 @@ class Rejection(Stage):
             told,
             total_counts,
         )
-        from llamakit.engine.shards import map_shards
+        from llamakit.engine.shards import Engine, map_shards
         from llamakit.training.machine import pick_device, warn_of_slow_bf16
 
         model = draft.input(self.model).path
@@ -114,7 +114,7 @@ class Rejection(Stage):
                 rejection.sample_shard,
                 shards,
                 done=work / "done",
-                workers=self.workers,
+                engine=Engine(self.workers),
                 events=draft.events,
                 label="rejection",
             )

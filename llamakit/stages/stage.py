@@ -27,6 +27,14 @@ class Outcome:
     headline: str = ""
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What a stage says without making anything: lines for a person, values for a program."""
+
+    text: str
+    values: dict[str, Any]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Stage:
     """Base of all stages. Subclasses add fields, the class variables below, and `run`."""
@@ -37,6 +45,8 @@ class Stage:
     """Raised whenever the bytes the stage writes for the same config and inputs change."""
     panel: ClassVar[str]
     """The help panel the command stands in."""
+    explains: ClassVar[str] = ""
+    """What `--explain` answers, for its help; empty where there is nothing to ask."""
     presets: ClassVar[Mapping[str, Mapping[str, object]]] = {}
     """Named sets of values; they fill the fields left at None when the stage has `preset`."""
 
@@ -117,6 +127,15 @@ class Stage:
 
     def run(self, draft: Draft[Any]) -> Outcome:
         """Read the inputs, write the payload into the draft, and tell what came of it."""
+        raise NotImplementedError
+
+    def forecast(self, draft: Draft[Any]) -> Answer | None:
+        """What `--dry-run` can tell of the result; reads inputs, writes nothing."""
+        return None
+
+    @classmethod
+    def explain(cls, version: Version[Kind], item: str) -> Answer:
+        """Answer `--explain item` from a version this stage has made."""
         raise NotImplementedError
 
     def unmet(self, version: Version[Kind]) -> list[str]:

@@ -9,12 +9,13 @@ from annotated_types import Ge, Interval
 
 from llamakit.artifacts.draft import Draft
 from llamakit.artifacts.kinds import Documents, Tokens, Vocabulary
-from llamakit.stages.fields import Execution, Identity, Input
-from llamakit.stages.stage import Outcome, Stage
+from llamakit.stages.fields import Identity, Input
+from llamakit.stages.sharded import Sharded
+from llamakit.stages.stage import Outcome
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tokenize(Stage):
+class Tokenize(Sharded):
     """Encode documents as token ids, for pretraining.
 
     Each document is BOS, its text, EOS. A document that a mix up-samples is stored once and stands
@@ -30,8 +31,6 @@ class Tokenize(Stage):
     """Share of the documents that is held out of training (0-1)."""
     seed: Identity[Annotated[int, Ge(0)]] = 0
     """Seed of the choice of held-out documents."""
-    workers: Execution[Annotated[int, Ge(1)]] = 2
-    """Processes."""
 
     makes: ClassVar = Tokens
     revision: ClassVar = 1
@@ -54,7 +53,7 @@ class Tokenize(Stage):
             encode_shard,
             shards,
             done=draft.work / "done",
-            workers=self.workers,
+            engine=self.runs_on(),
             events=draft.events,
             label="tokenize",
         )

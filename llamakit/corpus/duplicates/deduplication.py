@@ -34,7 +34,7 @@ from llamakit.corpus.duplicates.shards import (
     split,
     verify,
 )
-from llamakit.engine.shards import map_shards
+from llamakit.engine.shards import Engine, map_shards
 from llamakit.events import Events
 
 I64 = NDArray[np.int64]
@@ -81,13 +81,13 @@ def deduplicate(
     work: Path,
     settings: Settings,
     *,
-    workers: int,
+    engine: Engine,
     events: Events,
 ) -> Deduplicated:
-    """Write `data/` and `rejected/` below `target`; the result does not depend on `workers`."""
+    """Write `data/` and `rejected/` below `target`; the result does not depend on `engine`."""
     sketches = [Sketch(p, work / f"sketch/{i:05d}", settings) for i, p in enumerate(parts)]
     results = map_shards(
-        sketch, sketches, done=work / "sketched", workers=workers, events=events, label="sketching"
+        sketch, sketches, done=work / "sketched", engine=engine, events=events, label="sketching"
     )
     begins = np.cumsum([0, *(result["documents"] for result in results)])
     n_documents = int(begins[-1])
@@ -97,7 +97,7 @@ def deduplicate(
     if settings.near:
         whole = _candidates(sketches, twin, settings)
         candidates = len(whole)
-        similarities = _verified(whole, parts, begins, work, settings, workers, events)
+        similarities = _verified(whole, parts, begins, work, settings, engine, events)
         alike = similarities >= settings.similarity
         pairs, similarities = whole[alike], similarities[alike]
     first = components(n_documents, pairs)[twin]
@@ -105,7 +105,7 @@ def deduplicate(
     _write_verdicts(verdicts, parts, begins, work / "verdicts")
     splits = [Split(p, work / f"verdicts/{i:05d}.parquet", target, i) for i, p in enumerate(parts)]
     written = map_shards(
-        split, splits, done=work / "split", workers=workers, events=events, label="writing"
+        split, splits, done=work / "split", engine=engine, events=events, label="writing"
     )
     _warn_of_losses([result["sources"] for result in written], events)
     removed = first != np.arange(n_documents)
@@ -140,7 +140,7 @@ def _verified(
     begins: I64,
     work: Path,
     settings: Settings,
-    workers: int,
+    engine: Engine,
     events: Events,
 ) -> F64:
     """The true Jaccard similarity of each candidate pair."""
@@ -153,7 +153,7 @@ def _verified(
         save_array(item.rows, rows)
         gathers.append(item)
     map_shards(
-        gather, gathers, done=work / "gathered", workers=workers, events=events, label="gathering"
+        gather, gathers, done=work / "gathered", engine=engine, events=events, label="gathering"
     )
     # A candidate's place: the shard it lies in and its number among that shard's candidates.
     shard = np.searchsorted(begins, wanted, side="right") - 1
@@ -166,7 +166,7 @@ def _verified(
         save_array(job.pairs, np.stack([shard[chosen], place[chosen]], axis=-1))
         verifies.append(job)
     map_shards(
-        verify, verifies, done=work / "verified", workers=workers, events=events, label="verifying"
+        verify, verifies, done=work / "verified", engine=engine, events=events, label="verifying"
     )
     return np.concatenate([np.zeros(0), *(np.load(job.similarities) for job in verifies)])
 

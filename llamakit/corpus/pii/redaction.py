@@ -25,7 +25,7 @@ from llamakit.artifacts.frames import (
 )
 from llamakit.corpus.pii.detection import KINDS, SUSPICIOUS, Span, find_pii, redact
 from llamakit.corpus.pii.sites import SiteCount, SiteRule, site_of, total
-from llamakit.engine.shards import map_shards
+from llamakit.engine.shards import Engine, map_shards
 from llamakit.events import Events
 
 SPANS: Schema = {"id": pl.String(), "start": pl.Int64(), "end": pl.Int64(), "kind": pl.String()}
@@ -127,20 +127,20 @@ def remove_pii(
     regions: Sequence[str],
     action: Literal["replace", "drop"],
     rule: SiteRule,
-    workers: int,
+    engine: Engine,
     events: Events,
 ) -> Redacted:
     """Write `data/`, `rejected/` and `spans/` below `target`."""
     wanted = tuple(kind for kind in KINDS if kind in kinds)
     scans = [Scan(part, target, i, wanted, tuple(regions)) for i, part in enumerate(parts)]
     found = map_shards(
-        scan, scans, done=work / "scanned", workers=workers, events=events, label="scanning"
+        scan, scans, done=work / "scanned", engine=engine, events=events, label="scanning"
     )
     sites = total(shard["sites"] for shard in found)
     dropped = {name: site for name, site in sites.items() if rule.drops(site)}
     rewrites = [Rewrite(item, frozenset(dropped), action) for item in scans]
     written = map_shards(
-        rewrite, rewrites, done=work / "written", workers=workers, events=events, label="writing"
+        rewrite, rewrites, done=work / "written", engine=engine, events=events, label="writing"
     )
     spans: Counter[str] = Counter()
     reasons: Counter[str] = Counter()

@@ -19,7 +19,7 @@ from llamakit.artifacts.frames import (
 )
 from llamakit.corpus.quality.heuristics import Thresholds, judge
 from llamakit.corpus.quality.language import identify
-from llamakit.engine.shards import map_shards
+from llamakit.engine.shards import Engine, map_shards
 from llamakit.events import Events
 
 
@@ -89,13 +89,13 @@ def filter_documents(
     *,
     language: LanguageRule,
     limits: Thresholds,
-    workers: int,
+    engine: Engine,
     events: Events,
 ) -> Filtered:
     """Write `data/` and `rejected/` below `target`, documents in their order."""
     shards = [Sieve(part, target, i, language, limits) for i, part in enumerate(parts)]
     results = map_shards(
-        sieve, shards, done=work / "filtered", workers=workers, events=events, label="filtering"
+        sieve, shards, done=work / "filtered", engine=engine, events=events, label="filtering"
     )
     reasons: Counter[str] = Counter()
     languages: Counter[str] = Counter()

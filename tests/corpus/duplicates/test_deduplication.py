@@ -14,6 +14,7 @@ import pytest
 from llamakit.artifacts.frames import DOCUMENTS, part_name, read_all, read_parts, write_table
 from llamakit.corpus.duplicates.deduplication import Deduplicated, Settings, deduplicate
 from llamakit.corpus.duplicates.shingles import distinct, shingle
+from llamakit.engine.shards import Engine
 from llamakit.events import SILENT, Events
 
 DEFAULT = Settings(similarity=0.8, ngram=5, num_perm=128, bands=25, rows=5)
@@ -37,7 +38,7 @@ def run(
     parts = write_documents(folder / "in", texts, per_part)
     settings = Settings(**{**vars(DEFAULT), **changes})
     found = deduplicate(
-        parts, folder / "out", folder / "work", settings, workers=workers, events=SILENT
+        parts, folder / "out", folder / "work", settings, engine=Engine(workers), events=SILENT
     )
     kept = [i for frame in read_parts(folder / "out/data") for i in frame["id"].to_list()]
     removed = {
@@ -141,14 +142,16 @@ def test_losing_most_of_a_source_is_said(tmp_path: Path) -> None:
             warnings.append(text)
 
     parts = write_documents(tmp_path / "in", ["same text"] * 50, 50)
-    deduplicate(parts, tmp_path / "o", tmp_path / "w", DEFAULT, workers=1, events=Listener())
+    deduplicate(parts, tmp_path / "o", tmp_path / "w", DEFAULT, engine=Engine(1), events=Listener())
     assert warnings == ["s loses 49 of its 50 documents"]
 
 
 def test_no_documents(tmp_path: Path) -> None:
     write_table(tmp_path / "in/part-00000.parquet", pl.DataFrame(schema=dict(DOCUMENTS)), DOCUMENTS)
     parts = [tmp_path / "in/part-00000.parquet"]
-    found = deduplicate(parts, tmp_path / "o", tmp_path / "w", DEFAULT, workers=1, events=SILENT)
+    found = deduplicate(
+        parts, tmp_path / "o", tmp_path / "w", DEFAULT, engine=Engine(1), events=SILENT
+    )
     assert found.documents == 0
     assert len(read_all(tmp_path / "o/data")) == 0
 
