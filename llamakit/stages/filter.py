@@ -70,7 +70,7 @@ class Filter(Sharded):
     """Phrases that rule a document out, in any letter case."""
 
     makes: ClassVar = Documents
-    revision: ClassVar = 2
+    revision: ClassVar = 3
     panel: ClassVar = "Corpus"
     presets: ClassVar[Mapping[str, Mapping[str, object]]] = {
         "light": {

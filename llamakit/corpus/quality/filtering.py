@@ -18,7 +18,7 @@ from llamakit.artifacts.frames import (
     write_table,
 )
 from llamakit.corpus.quality.heuristics import Thresholds, judge
-from llamakit.corpus.quality.language import identify
+from llamakit.corpus.quality.language import identify_all
 from llamakit.engine.shards import Engine, map_shards
 from llamakit.events import Events
 
@@ -59,8 +59,8 @@ def sieve(shard: Sieve) -> dict[str, Any]:
     languages: list[str] = []
     reasons: list[str | None] = []
     rule = shard.language
-    for text, given in frame.select("text", "language").iter_rows():
-        known = given if given and not rule.relabel else identify(text, rule.min_confidence)
+    texts = frame["text"].to_list()
+    for text, known in zip(texts, _languages(texts, frame["language"], rule), strict=True):
         languages.append(known)
         if rule.allowed and known not in rule.allowed:
             reasons.append("language")
@@ -80,6 +80,16 @@ def sieve(shard: Sieve) -> dict[str, Any]:
         "reasons": Counter(reason for reason in reasons if reason),
         "languages": Counter(kept["language"].to_list()),
     }
+
+
+def _languages(texts: list[str], given: pl.Series, rule: LanguageRule) -> list[str]:
+    """The languages given, and those identified where none is or where `relabel` asks for it."""
+    languages: list[str] = ["" if rule.relabel else code or "" for code in given.to_list()]
+    missing = [place for place, code in enumerate(languages) if not code]
+    told = identify_all([texts[place] for place in missing], rule.min_confidence)
+    for place, code in zip(missing, told, strict=True):
+        languages[place] = code
+    return languages
 
 
 def filter_documents(

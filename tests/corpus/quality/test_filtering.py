@@ -8,7 +8,6 @@ import pytest
 
 from llamakit.artifacts.frames import read_all
 from llamakit.artifacts.store import Store, Version
-from llamakit.corpus.quality.language import identify
 from llamakit.errors import UsageError
 from llamakit.stages.filter import Filter
 from llamakit.stages.ingest import Ingest
@@ -65,12 +64,6 @@ def test_off_keeps_all_but_other_languages(store: Store, tmp_path: Path) -> None
     kept = produce(Filter(documents=read, preset="off"), store).version
     assert kept.record.counts["documents"] == read.record.counts["documents"]
     assert kept.record.counts["rejected"] == 0
-
-
-def test_identify() -> None:
-    assert identify(GERMAN, 0.5) == "de"
-    assert identify("12345 + 678", 0.5) == "unknown"
-    assert identify(GERMAN, 1.1) == "unknown"
 
 
 def test_shares_are_checked() -> None:
