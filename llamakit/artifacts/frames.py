@@ -7,6 +7,7 @@ this file alone calls `collect`, `join`, `unique` and `group_by`; a lint bans th
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -85,14 +86,33 @@ def write_table(path: Path, frame: pl.DataFrame, schema: Schema) -> None:
         )
 
 
-def read_table(path: Path, columns: Sequence[str] | None = None) -> pl.DataFrame:
-    """Read one parquet part, in row order.
+def read_table(
+    path: Path, columns: Sequence[str] | None = None, *, rows: tuple[int, int] | None = None
+) -> pl.DataFrame:
+    """Read one parquet part, in row order; all of it or `rows`, the first and how many.
 
     Raises:
         InputError: the file is missing or is not whole parquet.
     """
+    with _readable(path):
+        frame = pl.read_parquet(path, columns=list(columns) if columns else None)
+        return frame if rows is None else frame.slice(*rows)
+
+
+def count_rows(path: Path) -> int:
+    """Rows of one parquet part, of which only the end is read.
+
+    Raises:
+        InputError: the file is missing or is not parquet.
+    """
+    with _readable(path):
+        return int(collect(pl.scan_parquet(path).select(pl.len())).item())
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
     try:
-        return pl.read_parquet(path, columns=list(columns) if columns else None)
+        yield
     except FileNotFoundError:
         raise InputError("the file is missing", where=str(path)) from None
     except (pl.exceptions.PolarsError, OSError) as error:

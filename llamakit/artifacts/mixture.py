@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
 
-from llamakit.artifacts.frames import Schema, read_table
+from llamakit.artifacts.frames import Schema, count_rows, read_table
 from llamakit.artifacts.kinds import Documents, Kind
 from llamakit.artifacts.record import RECORD_FILE
 from llamakit.artifacts.store import Store, Version
@@ -38,6 +38,9 @@ PICKS: Schema = {
 
 REPEATS = "repeats"
 
+ROWS_PER_RANGE = 2_500
+"""An eighth of a part as the stages write them: one part keeps several processes busy."""
+
 
 @dataclass(frozen=True)
 class DocumentShard:
@@ -45,6 +48,8 @@ class DocumentShard:
 
     part: Path
     picks: Path | None = None
+    rows: tuple[int, int] | None = None
+    """Only so many rows (of the picks, where there are any): from which, and how many."""
 
 
 def is_mixture(version: Version[Kind]) -> bool:
@@ -88,16 +93,30 @@ def document_shards(version: Version[Documents]) -> list[DocumentShard]:
         raise InputError(f"the mixture cannot be read ({error})", where=str(path)) from None
 
 
+def shard_ranges(version: Version[Documents]) -> list[DocumentShard]:
+    """`document_shards`, cut into ranges of at most `ROWS_PER_RANGE` rows, in order.
+
+    Raises:
+        InputError: as `document_shards`; or a part is missing or damaged.
+    """
+    return [
+        replace(shard, rows=(begin, ROWS_PER_RANGE))
+        for shard in document_shards(version)
+        for begin in range(0, max(1, count_rows(shard.picks or shard.part)), ROWS_PER_RANGE)
+    ]
+
+
 def read_shard(shard: DocumentShard, columns: Sequence[str] | None = None) -> pl.DataFrame:
     """The documents of a shard (all columns or some) and `repeats` (u32): how often each is read.
 
     Raises:
         InputError: a file is missing or damaged.
     """
-    frame = read_table(shard.part, columns)
     if shard.picks is None:
+        frame = read_table(shard.part, columns, rows=shard.rows)
         return frame.with_columns(pl.lit(1, dtype=pl.UInt32).alias(REPEATS))
-    picks = read_table(shard.picks, ["row", REPEATS])
+    frame = read_table(shard.part, columns)
+    picks = read_table(shard.picks, ["row", REPEATS], rows=shard.rows)
     if len(picks) and int(picks["row"][-1]) >= len(frame):
         raise InputError(
             f"the mixture names row {picks['row'][-1]}, the part has {len(frame)}",

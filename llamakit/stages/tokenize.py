@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -9,6 +10,7 @@ from annotated_types import Ge, Interval
 
 from llamakit.artifacts.draft import Draft
 from llamakit.artifacts.kinds import Documents, Tokens, Vocabulary
+from llamakit.artifacts.record import LOG_FOLDER
 from llamakit.stages.fields import Identity, Input
 from llamakit.stages.sharded import Sharded
 from llamakit.stages.stage import Outcome
@@ -38,8 +40,9 @@ class Tokenize(Sharded):
 
     def run(self, draft: Draft[Tokens]) -> Outcome:
         """Encode shard by shard, then concatenate."""
-        from llamakit.artifacts.mixture import document_shards
+        from llamakit.artifacts.mixture import shard_ranges
         from llamakit.engine.shards import map_shards
+        from llamakit.text.compression import SourceCount, merged, record_of, report
         from llamakit.text.tokens import join_parts
         from llamakit.text.vocabulary import MODEL_FILE
         from llamakit.text.vocabulary import Vocabulary as Pieces
@@ -47,7 +50,7 @@ class Tokenize(Sharded):
         model_path = Pieces.load(draft.input(self.vocabulary).path).model_path
         shards = [
             Shard(shard, model_path, draft.work / "parts" / f"{index:05d}", self._split())
-            for index, shard in enumerate(document_shards(draft.input(self.documents)))
+            for index, shard in enumerate(shard_ranges(draft.input(self.documents)))
         ]
         results = map_shards(
             encode_shard,
@@ -57,17 +60,23 @@ class Tokenize(Sharded):
             events=draft.events,
             label="tokenize",
         )
+        _encoder.cache_clear()
         size = Pieces.load(model_path).size
         with draft.writing(MODEL_FILE) as path:
             shutil.copyfile(model_path, path)
         counts = join_parts([shard.part() for shard in shards], size, draft.writing)
-        text_bytes = sum(result["bytes"] for result in results)
-        bytes_per_token = text_bytes / max(counts["tokens"], 1)
+        sources = merged(
+            {name: SourceCount(*values) for name, values in result.items()} for result in results
+        )
+        with draft.writing(f"{LOG_FOLDER}/report.html") as path:
+            path.write_text(report(sources, size), encoding="utf-8")
+        by_source, metrics = record_of(sources)
+        whole = sum(sources.values(), SourceCount())
         return Outcome(
-            counts={**counts, "bytes": text_bytes},
-            metrics={"bytes_per_token": bytes_per_token},
+            counts={**counts, "bytes": whole.bytes, **by_source},
+            metrics={"bytes_per_token": whole.bytes_per_token, **metrics},
             headline=f"{counts['training_tokens']:,} tokens an epoch,"
-            f" {counts['validation_tokens']:,} held out",
+            f" {counts['validation_tokens']:,} held out, {whole.bytes_per_token:.2f} bytes a token",
         )
 
     def _split(self) -> tuple[float, int]:
@@ -79,7 +88,7 @@ class Shard:
     """What a worker process gets: where to read and write, nothing more."""
 
     documents: Any
-    """A shard of `artifacts.mixture.document_shards`."""
+    """One of `artifacts.mixture.shard_ranges`."""
     model_path: Path
     scratch: Path
     """Scratch files are this path with different endings."""
@@ -98,18 +107,39 @@ class Shard:
 
 
 def encode_shard(shard: Shard) -> dict[str, Any]:
-    """Encode one shard's documents into its scratch files."""
-    from llamakit.artifacts.mixture import read_shard
-    from llamakit.text.tokens import is_held_out, write_part
-    from llamakit.text.vocabulary import Vocabulary as Pieces
+    """Encode one shard's documents into its scratch files; what each source holds, in the order of
+    `SourceCount`'s fields."""
+    from dataclasses import astuple
 
-    vocabulary = Pieces.load(shard.model_path)
-    frame = read_shard(shard.documents, ["text"])
-    texts = frame["text"].to_list()
-    documents = [vocabulary.encode(text, bos=True, eos=True) for text in texts]
+    import numpy as np
+
+    from llamakit.artifacts.mixture import read_shard
+    from llamakit.text.compression import count_sources
+    from llamakit.text.tokens import is_held_out, write_part
+
+    encoder, vocab_size = _encoder(shard.model_path)
+    frame = read_shard(shard.documents, ["text", "source"])
+    texts = frame["text"]
     repeats = [
         0 if is_held_out(text, *shard.split) else times
         for text, times in zip(texts, frame["repeats"], strict=True)
     ]
-    write_part(shard.part(), documents, repeats, vocabulary.size)
-    return {"documents": len(texts), "bytes": sum(len(text.encode()) for text in texts)}
+    lengths = write_part(shard.part(), encoder.encode(texts), repeats, vocab_size)
+    counts = count_sources(
+        frame["source"],
+        texts.str.len_bytes().to_numpy().astype(np.int64),
+        lengths.astype(np.int64),
+        np.array(repeats, np.int64),
+    )
+    return {name: astuple(count) for name, count in counts.items()}
+
+
+@lru_cache(maxsize=1)
+def _encoder(model_path: Path) -> tuple[Any, int]:
+    """Kept from shard to shard of a process, with the words it has met: they change its speed, and
+    nothing it gives."""
+    from llamakit.text.encoder import Encoder
+    from llamakit.text.vocabulary import Vocabulary as Pieces
+
+    vocabulary = Pieces.load(model_path)
+    return Encoder(vocabulary), vocabulary.size

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,22 +115,29 @@ class TokenPart:
 
 
 def write_part(
-    part: TokenPart, documents: Sequence[Sequence[int]], repeats: Sequence[int], vocab_size: int
-) -> None:
-    """Write one shard's ids (each document with its BOS and EOS) into its scratch files."""
-    lengths = np.fromiter(map(len, documents), dtype="<u4", count=len(documents))
-    flat = np.empty(int(lengths.sum(dtype=np.int64)), dtype=token_dtype(vocab_size))
-    place = 0
-    for ids in documents:
-        flat[place : place + len(ids)] = ids
-        place += len(ids)
+    part: TokenPart, documents: Iterable[bytes], repeats: Sequence[int], vocab_size: int
+) -> NDArray[np.uint32]:
+    """Write one shard's documents into its scratch files.
+
+    Args:
+        documents: ids of each with its BOS and EOS, as bytes in the store's dtype (`Encoder`).
+
+    Returns:
+        uint32: tokens of each document.
+    """
+    ends = [0]
+    with atomic_file(part.tokens) as temporary, temporary.open("wb") as target:
+        for ids in documents:
+            target.write(ids)
+            ends.append(ends[-1] + len(ids))
+    lengths = (np.diff(ends) // token_dtype(vocab_size).itemsize).astype("<u4")
     for path, values in (
-        (part.tokens, flat),
         (part.lengths, lengths),
         (part.repeats, np.asarray(repeats, dtype="<u4")),
     ):
         with atomic_file(path) as temporary:
             values.tofile(temporary)
+    return lengths
 
 
 def join_parts(parts: Sequence[TokenPart], vocab_size: int, writing: Writing) -> dict[str, int]:

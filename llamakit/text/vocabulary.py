@@ -20,6 +20,8 @@ from llamakit.errors import InputError, UsageError
 MODEL_FILE = "tokenizer.model"
 PIECES_FILE = "tokenizer.vocab"
 BYTE_PIECES = 256
+SPACE = "▁"
+"""How pieces write a space (U+2581); in a text it is taken for one."""
 MAX_SENTENCE_BYTES = 4192
 """SentencePiece leaves longer sentences out of training."""
 
@@ -84,7 +86,8 @@ class Vocabulary:
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """Ids of many texts, without special ids."""
-        return [self._processor.EncodeAsIds(text) for text in texts]
+        ids: list[list[int]] = self._processor.encode(list(texts), out_type=int, num_threads=1)
+        return ids
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of ids. The dummy space in front is dropped, and so are special ids."""
@@ -99,6 +102,13 @@ class Vocabulary:
     def score(self, index: int) -> float:
         """The rank of a piece's merge, negated: of two possible merges the higher is done first."""
         return float(self._processor.GetScore(index))
+
+    @property
+    def has_bytes(self) -> bool:
+        """Whether ids 3-258 are the bytes 0-255, so that no character is unknown."""
+        return self.size > 2 + BYTE_PIECES and all(
+            self.piece(3 + byte) == f"<0x{byte:02X}>" for byte in range(BYTE_PIECES)
+        )
 
     def is_learned(self, index: int) -> bool:
         """Whether a piece stands for text: neither a special id nor a byte."""

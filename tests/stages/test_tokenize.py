@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from llamakit.artifacts import mixture
 from llamakit.artifacts.draft import Draft
 from llamakit.artifacts.frames import DOCUMENTS, part_name, write_table
 from llamakit.artifacts.kinds import Documents
@@ -147,13 +148,30 @@ def test_a_mixture_is_a_count_in_the_order(filled: Store) -> None:
     assert made.record.counts["training_tokens"] == 3 * store.n_tokens
 
 
-def test_any_number_of_workers(filled: Store) -> None:
+def test_any_number_of_workers_and_ranges(filled: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     one = Tokenize(documents="texts", vocabulary="tokenizer", workers=1)
     two = Tokenize(documents="texts", vocabulary="tokenizer", workers=2)
     first = produce(one, filled, name="one").version
     second = produce(two, filled, name="two").version
     assert first.digest == second.digest
     assert not [path for path in first.path.rglob("*") if path.suffix == ".lengths"]
+    # Cut into ranges, one part keeps several processes busy; a mixture's picks are cut likewise.
+    for name in ("texts", "thrice"):
+        stage = Tokenize(documents=name, vocabulary="tokenizer")
+        whole = produce(stage, filled, name="whole", force=True).version
+        monkeypatch.setattr(mixture, "ROWS_PER_RANGE", 7)
+        ranges = mixture.shard_ranges(filled.resolve(name))
+        assert len(ranges) == {"texts": 9, "thrice": 2}[name]
+        assert produce(stage, filled, name="ranges", force=True).version.digest == whole.digest
+        monkeypatch.undo()
+
+
+def test_compression_by_source(filled: Store) -> None:
+    made = produce(Tokenize(documents="thrice", vocabulary="tokenizer"), filled).version
+    counts, metrics = made.record.counts, made.record.metrics
+    assert counts["training_tokens_test"] == counts["training_tokens"]
+    assert metrics["bytes_per_token_test"] == counts["bytes"] / counts["tokens"]
+    assert "test" in (made.path / "log" / "report.html").read_text(encoding="utf-8")
 
 
 def test_light_to_import() -> None:

@@ -32,7 +32,9 @@ def build(folder: Path, vocab_size: int = 400) -> dict[str, int]:
     for index, (documents, repeats) in enumerate(SHARDS):
         stem = folder / "work" / str(index)
         part = TokenPart(*(stem.with_suffix(end) for end in (".tokens", ".lengths", ".repeats")))
-        write_part(part, documents, repeats, vocab_size)
+        packed = [np.array(ids, token_dtype(vocab_size)).tobytes() for ids in documents]
+        lengths = write_part(part, packed, repeats, vocab_size)
+        assert lengths.tolist() == list(map(len, documents))
         parts.append(part)
     return join_parts(parts, vocab_size, writing)
 

@@ -23,7 +23,9 @@ REPEATS = [1, 3, 1, 1, 0, 2, 1, 1]
 
 def make_store(folder: Path) -> TokenStore:
     """Documents whose tokens name document and place: 100 * document + place."""
-    documents = [[100 * d + p for p in range(n)] for d, n in enumerate(LENGTHS)]
+    documents = [
+        np.arange(100 * d, 100 * d + n, dtype="<u2").tobytes() for d, n in enumerate(LENGTHS)
+    ]
     part = TokenPart(folder / "t", folder / "l", folder / "r")
     write_part(part, documents, REPEATS, vocab_size=1000)
     join_parts([part], 1000, lambda name: atomic_file(folder / "store" / name))

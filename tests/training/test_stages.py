@@ -19,6 +19,7 @@ from llamakit.stages.pretrain import Pretrain
 from llamakit.stages.produce import produce
 from llamakit.stages.sft import Sft
 from llamakit.stages.stage import Outcome, Stage
+from llamakit.text.encoder import Encoder
 from llamakit.text.tokens import TokenPart, join_parts, write_part
 from llamakit.text.vocabulary import train_vocabulary
 from llamakit.training import machine
@@ -45,7 +46,7 @@ class Sounds(Stage):
     def run(self, draft: Draft[Tokens]) -> Outcome:
         texts = [f"the {a} says {s} ." for a, s in zip(ANIMALS, SOUNDS, strict=True)] * self.repeats
         vocabulary = train_vocabulary(texts, draft.path, size=330)
-        ids = [vocabulary.encode(text, bos=True, eos=True) for text in texts]
+        ids = list(Encoder(vocabulary).encode(texts))
         part = TokenPart(*(draft.work / name for name in "abc"))
         write_part(part, ids, [1] * (len(ids) - 4) + [0] * 4, vocabulary.size)
         return Outcome(counts=join_parts([part], vocabulary.size, draft.writing))
