@@ -14,12 +14,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from llamakit.errors import InputError
 from llamakit.evaluation.answers import answer
 from llamakit.evaluation.candidate import Candidate
 from llamakit.evaluation.prompts import as_message, dialogue_ids, dialogue_stops
 from llamakit.evaluation.results import Curve, PartResult, Row
-from llamakit.evaluation.task_files import read_lines
+from llamakit.evaluation.task_files import read_whole_lines
 from llamakit.events import SILENT, Events
 from llamakit.model.generation import Sampling
 from llamakit.text.checks import holds
@@ -51,24 +50,9 @@ def read_sessions(path: Path) -> tuple[list[Session], list[str]]:
     Raises:
         InputError: no line is whole.
     """
-    sessions: list[Session] = []
-    broken: list[str] = []
-    for number, line, problem in read_lines(path):
-        try:
-            if problem:
-                raise ValueError(problem)
-            sessions.append(_session(line, str(number)))
-        except KeyError as error:
-            broken.append(f"{path.name}:{number}: no key {error}")
-        except (ValueError, InputError) as error:
-            broken.append(f"{path.name}:{number}: {error}")
-    if not sessions:
-        raise InputError(
-            "no whole line in this file" + (f" ({broken[0]})" if broken else ""),
-            where=str(path),
-            fix='Each line is {"id", "instruction", "check": {"kind", "value"}, "turns": [texts]}.',
-        )
-    return sessions, broken
+    return read_whole_lines(
+        path, _session, '{"id", "instruction", "check": {"kind", "value"}, "turns": [texts]}'
+    )
 
 
 def adherence(

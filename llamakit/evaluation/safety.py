@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from llamakit.errors import InputError
 from llamakit.evaluation.answers import TOO_LONG, answer
 from llamakit.evaluation.candidate import Candidate
 from llamakit.evaluation.prompts import (
@@ -24,7 +23,7 @@ from llamakit.evaluation.prompts import (
 )
 from llamakit.evaluation.refusal import is_refusal
 from llamakit.evaluation.results import PartResult, Row, by_group, values_of
-from llamakit.evaluation.task_files import read_lines
+from llamakit.evaluation.task_files import read_whole_lines
 from llamakit.events import SILENT, Events
 from llamakit.model.generation import Sampling
 from llamakit.text.dialogue import Message, check_messages
@@ -62,24 +61,9 @@ def read_prompts(path: Path) -> tuple[list[LabelledPrompt], list[str]]:
     Raises:
         InputError: no line is whole.
     """
-    prompts: list[LabelledPrompt] = []
-    broken: list[str] = []
-    for number, line, problem in read_lines(path):
-        try:
-            if problem:
-                raise ValueError(problem)
-            prompts.append(_prompt(line, str(number)))
-        except KeyError as error:
-            broken.append(f"{path.name}:{number}: no key {error}")
-        except (TypeError, ValueError, InputError) as error:
-            broken.append(f"{path.name}:{number}: {error}")
-    if not prompts:
-        raise InputError(
-            "no whole line in this file" + (f" ({broken[0]})" if broken else ""),
-            where=str(path),
-            fix='Each line is {"messages": [...], "label": "harmless" | "borderline" | "unsafe"}.',
-        )
-    return prompts, broken
+    return read_whole_lines(
+        path, _prompt, '{"messages": [...], "label": "harmless" | "borderline" | "unsafe"}'
+    )
 
 
 def safety(

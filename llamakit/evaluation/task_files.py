@@ -21,11 +21,11 @@ import gzip
 import json
 import re
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from string import ascii_uppercase
-from typing import Any
+from typing import Any, TypeVar
 
 from llamakit.errors import InputError
 from llamakit.evaluation.exact_match import number_in
@@ -38,6 +38,8 @@ from llamakit.evaluation.tasks import (
     limited,
     with_shots,
 )
+
+T = TypeVar("T")
 
 LETTERS = ("A", "B", "C", "D")
 _OPTION_LETTER = re.compile(r"^\([A-Z]\)\s*(?=\S)")
@@ -160,6 +162,38 @@ def read_lines(path: Path) -> Iterator[tuple[int, dict[str, Any], str]]:
                 yield number, value if whole else {}, "" if whole else "not a JSON object"
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise InputError(f"cannot be read ({error})", where=str(path)) from None
+
+
+def read_whole_lines(
+    path: Path, convert: Callable[[Mapping[str, Any], str], T], shape: str
+) -> tuple[list[T], list[str]]:
+    """What `convert` makes of each line and its number; also the broken lines, named.
+
+    Args:
+        convert: raises KeyError, TypeError, ValueError or InputError for a line it cannot take.
+        shape: how a whole line looks, for the error.
+
+    Raises:
+        InputError: no line is whole.
+    """
+    whole: list[T] = []
+    broken: list[str] = []
+    for number, line, problem in read_lines(path):
+        try:
+            if problem:
+                raise ValueError(problem)
+            whole.append(convert(line, str(number)))
+        except KeyError as error:
+            broken.append(f"{path.name}:{number}: no key {error}")
+        except (TypeError, ValueError, InputError) as error:
+            broken.append(f"{path.name}:{number}: {error}")
+    if not whole:
+        raise InputError(
+            "no whole line in this file" + (f" ({broken[0]})" if broken else ""),
+            where=str(path),
+            fix=f"Each line is {shape}.",
+        )
+    return whole, broken
 
 
 def _shape_of(line: Mapping[str, Any], path: Path) -> _Shape:
