@@ -20,6 +20,13 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def cluster(session: nox.Session) -> None:
+    """Run the stages that work by shards on a Ray cluster of two nodes, simulated on this machine:
+    same payloads, killed workers, a lost node, Ctrl-C."""
+    session.run("pytest", "-m", "cluster", "tests/engine", *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Check style, and that only one file calls the polars operations that can lose row order."""
     session.run("ruff", "check")

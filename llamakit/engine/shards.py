@@ -1,22 +1,15 @@
-"""Run one pure function over many shards, in local processes, remembering what is done."""
+"""Run one pure function over many shards, wherever there is room, remembering what is done."""
 
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
-import signal
-import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from llamakit.artifacts.files import write_json
-from llamakit.errors import LlamakitError
+from llamakit.engine.work import Work
 from llamakit.events import Events
 
 S = TypeVar("S")
@@ -25,9 +18,14 @@ Result = dict[str, Any]
 
 @dataclass(frozen=True)
 class Engine:
-    """Where shards are worked on. `workers`: processes; None: one a processor."""
+    """Where shards are worked on.
+
+    `workers`: shards at once; None: one a processor (of this machine, or of the Ray cluster).
+    `kind`: processes of this machine, or tasks of a Ray cluster.
+    """
 
     workers: int | None = None
+    kind: Literal["local", "ray"] = "local"
 
 
 def map_shards(
@@ -46,77 +44,42 @@ def map_shards(
         function: a module-level function of one picklable shard (paths and small values). It
             writes its own output atomically and returns a JSON-able dict of counts.
         done: folder that keeps each shard's result, so that a rerun skips the shards in it.
-        engine: how many processes; 1 works in this process. They are spawned, never forked, since
-            threads of polars and torch do not survive a fork.
+        engine: where; with the local engine and one worker, in this process.
 
     Raises:
-        LlamakitError: a shard failed (its own error), or a worker process died.
+        LlamakitError: a shard failed (its own error), killed its worker again and again, or the
+            engine could not be had.
     """
-    workers = engine.workers or default_workers()
     todo = [index for index in range(len(shards)) if not _result_path(done, index).exists()]
     with events.task(label, total=len(shards), unit=unit) as task:
         task.advance(len(shards) - len(todo))
-        if workers <= 1 or len(todo) <= 1:
-            for index in todo:
-                write_json(_result_path(done, index), function(shards[index]))
-                task.advance()
-        else:
-            _in_processes(function, shards, todo, done, min(workers, len(todo)), task.advance)
+
+        def finish(index: int, result: Result) -> None:
+            write_json(_result_path(done, index), result)
+            task.advance()
+
+        if todo:
+            _run(Work(function, shards, todo, done, label, finish, events.warn), engine)
     return [
         json.loads(_result_path(done, index).read_text(encoding="utf-8"))
         for index in range(len(shards))
     ]
 
 
-def default_workers() -> int:
-    """As many processes as this process may use processors."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def _run(work: Work[S], engine: Engine) -> None:
+    if engine.kind == "ray":
+        from llamakit.engine.ray_tasks import run_on_ray
 
+        run_on_ray(work, engine.workers)
+        return
+    from llamakit.engine.local import processors, run_in_processes
 
-def _in_processes(
-    function: Callable[[S], Result],
-    shards: Sequence[S],
-    todo: list[int],
-    done: Path,
-    workers: int,
-    advance: Callable[[], None],
-) -> None:
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=obey_parent)
-    try:
-        running: dict[Future[Result], int] = {
-            pool.submit(function, shards[index]): index for index in todo
-        }
-        for future in as_completed(running):
-            write_json(_result_path(done, running[future]), future.result())
-            advance()
-    except BrokenProcessPool:
-        raise LlamakitError(
-            "a worker process died (out of memory, or killed)",
-            fix="Run again with fewer --workers: finished shards are kept.",
-        ) from None
-    except BaseException:
-        for process in multiprocessing.active_children():
-            process.terminate()
-        pool.shutdown(wait=False, cancel_futures=True)
-        raise
-    pool.shutdown()
-
-
-def obey_parent() -> None:
-    """Leave Ctrl-C, which reaches the whole process group, to the parent; die when it dies.
-
-    A worker that outlived a killed parent would write into a draft that a rerun works on.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_exit_with, args=(parent,), daemon=True).start()
-
-
-def _exit_with(parent: BaseProcess) -> None:
-    parent.join()
-    os._exit(1)
+    workers = engine.workers or processors()
+    if workers > 1 and len(work.todo) > 1:
+        run_in_processes(work, workers)
+        return
+    for index in work.todo:
+        work.finish(index, work.function(work.shards[index]))
 
 
 def _result_path(done: Path, index: int) -> Path:

@@ -15,7 +15,7 @@ from types import FrameType
 
 from llamakit.artifacts.kinds import Kind
 from llamakit.artifacts.store import Store, Version
-from llamakit.engine.shards import obey_parent
+from llamakit.engine.local import obey_parent
 from llamakit.events import Events
 from llamakit.pipeline.plan import bind
 from llamakit.pipeline.relay import RelayEvents, drain
