@@ -14,6 +14,7 @@ RECIPE = (
     "pii",
     "filter",
     "mix",
+    "profile",
     "tokenizer",
     "tokenize",
     "pretrain",

@@ -19,6 +19,7 @@ CHANGES = {
     "private": 'action="drop"',
     "clean": 'languages=["de"]',
     "mixed": "seed=1",
+    "profile": "pii_sample=0.5",
     "vocabulary": "vocab_size=420",
     "tokens": "seed=1",
     "base": "steps=2",

@@ -1,0 +1,1 @@
+"""What a corpus holds is counted: languages, pronouns, identities, lengths, copies, sites."""
