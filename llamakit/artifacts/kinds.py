@@ -25,7 +25,7 @@ class Documents(Kind):
 
 
 class Vocabulary(Kind):
-    """`tokenizer.model` (SentencePiece) and `tokenizer.vocab`."""
+    """`tokenizer.model` (SentencePiece), `tokenizer.vocab`, and `tokenizer.json` with its config."""
 
     name = "vocabulary"
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 import typer
 
 from llamakit.cli.options import COMMON
-from llamakit.stages.fields import Field, fields_of, help_of
+from llamakit.stages.fields import Field, fields_of, help_of, positional_inputs
 from llamakit.stages.stage import Stage
 
 _INPUT_PANEL = "Inputs"
@@ -22,7 +22,7 @@ def stage_parameters(stage: type[Stage]) -> list[inspect.Parameter]:
     texts = help_of(stage)
     fields = fields_of(stage)
     parameters = []
-    positional = [key for key, item in fields.items() if item.is_input and item.required]
+    positional = positional_inputs(stage)
     if positional:
         several = len(positional) > 1
         metavar = " ".join(

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from llamakit.cli.stage_options import plain
 from llamakit.errors import InputError, UsageError
-from llamakit.stages.fields import Field, fields_of
+from llamakit.stages.fields import Field, fields_of, positional_inputs
 from llamakit.stages.stage import Stage
 
 
@@ -23,8 +23,7 @@ def merged(stage: type[Stage], config: Path | None, given: dict[str, Any]) -> di
         if value is None or value == []:
             continue
         values[key] = _table(item, value) if get_origin(plain(item.type)) is dict else value
-    inputs = [key for key, item in fields.items() if item.is_input and item.required]
-    open_keys = [key for key in inputs if key not in values]
+    open_keys = [key for key in positional_inputs(stage) if key not in values]
     values.update(_assign(stage, {key: fields[key] for key in open_keys}, positional))
     return values
 

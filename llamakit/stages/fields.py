@@ -122,6 +122,13 @@ def fields_of(stage: type[Any]) -> dict[str, Field]:
     return _fields_of(key)
 
 
+def positional_inputs(stage: type[Any]) -> list[str]:
+    """Keys of the inputs that words without a flag name: those that must be given, or else the
+    first, where one of several is enough."""
+    inputs = {key: item for key, item in fields_of(stage).items() if item.is_input}
+    return [key for key, item in inputs.items() if item.required] or list(inputs)[:1]
+
+
 @cache
 def _fields_of(stage: Any) -> dict[str, Field]:
     hints = get_type_hints(stage, include_extras=True)

@@ -42,7 +42,7 @@ class Tokenize(Sharded):
         """Encode shard by shard, then concatenate."""
         from llamakit.artifacts.mixture import shard_ranges
         from llamakit.engine.shards import map_shards
-        from llamakit.text.compression import SourceCount, merged, record_of, report
+        from llamakit.text.compression import SourceCount, counts_of, merged, metrics_of, report
         from llamakit.text.tokens import join_parts
         from llamakit.text.vocabulary import MODEL_FILE
         from llamakit.text.vocabulary import Vocabulary as Pieces
@@ -70,11 +70,10 @@ class Tokenize(Sharded):
         )
         with draft.writing(f"{LOG_FOLDER}/report.html") as path:
             path.write_text(report(sources, size), encoding="utf-8")
-        by_source, metrics = record_of(sources)
         whole = sum(sources.values(), SourceCount())
         return Outcome(
-            counts={**counts, "bytes": whole.bytes, **by_source},
-            metrics={"bytes_per_token": whole.bytes_per_token, **metrics},
+            counts={**counts, "bytes": whole.bytes, **counts_of(sources)},
+            metrics=metrics_of(sources),
             headline=f"{counts['training_tokens']:,} tokens an epoch,"
             f" {counts['validation_tokens']:,} held out, {whole.bytes_per_token:.2f} bytes a token",
         )

@@ -60,13 +60,18 @@ def merged(counts: Iterable[Mapping[str, SourceCount]]) -> dict[str, SourceCount
     return dict(sorted(total.items(), key=lambda item: (-item[1].training_tokens, item[0])))
 
 
-def record_of(counts: Mapping[str, SourceCount]) -> tuple[dict[str, int], dict[str, float]]:
-    """Counts and metrics for the record, of the `MOST_IN_RECORD` largest sources."""
-    largest = dict(list(counts.items())[:MOST_IN_RECORD])
-    return (
-        {f"training_tokens_{name}": count.training_tokens for name, count in largest.items()},
-        {f"bytes_per_token_{name}": count.bytes_per_token for name, count in largest.items()},
-    )
+def metrics_of(counts: Mapping[str, SourceCount]) -> dict[str, float]:
+    """Bytes a token for the record: in all, and of the `MOST_IN_RECORD` largest sources."""
+    largest = list(counts.items())[:MOST_IN_RECORD]
+    whole = sum(counts.values(), SourceCount())
+    by_source = {f"bytes_per_token_{name}": count.bytes_per_token for name, count in largest}
+    return {"bytes_per_token": whole.bytes_per_token, **by_source}
+
+
+def counts_of(counts: Mapping[str, SourceCount]) -> dict[str, int]:
+    """Tokens that an epoch reads of the `MOST_IN_RECORD` largest sources, for the record."""
+    largest = list(counts.items())[:MOST_IN_RECORD]
+    return {f"training_tokens_{name}": count.training_tokens for name, count in largest}
 
 
 def report(counts: Mapping[str, SourceCount], vocab_size: int) -> str:

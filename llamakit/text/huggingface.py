@@ -15,18 +15,16 @@ from typing import Any
 
 from llamakit.artifacts.files import atomic_file, write_json
 from llamakit.text.dialogue import chat_template
-from llamakit.text.vocabulary import MODEL_FILE, Vocabulary
-
-SPACE = "▁"
+from llamakit.text.vocabulary import MODEL_FILE, SPACE, Vocabulary
 
 
 def write_tokenizer_files(
-    folder: Path, vocabulary: Vocabulary, *, max_seq_len: int, chat: bool
+    folder: Path, vocabulary: Vocabulary, *, max_seq_len: int | None, chat: bool
 ) -> None:
     """Write `tokenizer.model`, `tokenizer.json` and the two files that configure them.
 
     Args:
-        max_seq_len: context of the model beside them, in tokens.
+        max_seq_len: context of the model beside them, in tokens; None where there is no model.
         chat: whether the model knows the chat format; only then a template is written.
     """
     with atomic_file(folder / MODEL_FILE) as path:
@@ -46,7 +44,7 @@ def write_tokenizer_files(
         "add_bos_token": True,
         "add_eos_token": False,
         "clean_up_tokenization_spaces": False,
-        "model_max_length": max_seq_len,
+        **({} if max_seq_len is None else {"model_max_length": max_seq_len}),
         "padding_side": "left",
     }
     if chat:

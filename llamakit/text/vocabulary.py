@@ -9,24 +9,52 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import sentencepiece
 
 from llamakit.artifacts.files import atomic_file
 from llamakit.errors import InputError, UsageError
+from llamakit.text import proto
+from llamakit.text.words import MAX_SENTENCE_BYTES, WordCounts
 
 MODEL_FILE = "tokenizer.model"
 PIECES_FILE = "tokenizer.vocab"
 BYTE_PIECES = 256
 SPACE = "▁"
 """How pieces write a space (U+2581); in a text it is taken for one."""
-MAX_SENTENCE_BYTES = 4192
-"""SentencePiece leaves longer sentences out of training."""
 
 # A constant: SentencePiece writes it into the model, and results do not depend on it.
 _THREADS = 16
+
+SETTINGS: dict[str, Any] = {
+    "model_type": "bpe",
+    "character_coverage": 0.99995,
+    "split_digits": True,
+    "byte_fallback": True,
+    "split_by_unicode_script": True,
+    "split_by_whitespace": True,
+    "split_by_number": True,
+    "allow_whitespace_only_pieces": True,
+    "max_sentencepiece_length": 16,
+    "max_sentence_length": MAX_SENTENCE_BYTES,
+    "normalization_rule_name": "identity",
+    "add_dummy_prefix": True,
+    "remove_extra_whitespaces": False,
+    "hard_vocab_limit": True,
+    # A limit above any number that is passed, so that nothing is sampled a second time.
+    "input_sentence_size": 200_000_000,
+    "self_test_sample_size": 0,
+    "unk_id": 0,
+    "bos_id": 1,
+    "eos_id": 2,
+    "pad_id": -1,
+    "num_threads": _THREADS,
+    "minloglevel": 2,
+}
+"""What SentencePiece is told besides the size: the settings stored in Llama 2's model."""
 
 
 class Vocabulary:
@@ -120,87 +148,58 @@ class Vocabulary:
 
 
 def train_vocabulary(sentences: Iterable[str], folder: Path, size: int) -> Vocabulary:
+    """`learn_vocabulary` from sentences that fit in memory."""
+    import polars as pl
+
+    texts = pl.Series(list(sentences), dtype=pl.String)
+    words = WordCounts()
+    words.add(texts, pl.repeat(1, len(texts), eager=True))
+    return learn_vocabulary(words, folder, size)
+
+
+def learn_vocabulary(words: WordCounts, folder: Path, size: int) -> Vocabulary:
     """Learn a vocabulary of exactly `size` pieces; write `tokenizer.model` and `tokenizer.vocab`.
 
-    The same sentences give the same bytes, on any machine.
+    The pieces are those that SentencePiece learns from the sentences themselves; only a tab is
+    never one. The same words give the same bytes, on any machine.
 
     Args:
-        sentences: texts without line breaks, not over `MAX_SENTENCE_BYTES` (`split_sentences`).
         folder: where the two files go.
         size: pieces in all, with 3 special ids, 256 bytes and every covered character among them.
 
     Raises:
         UsageError: the text has too few distinct pieces for `size`, or too many characters.
-        InputError: there are no sentences.
+        InputError: there are no words.
     """
+    if not words:
+        raise InputError("there is no text to learn a vocabulary from")
     target = io.BytesIO()
     try:
         sentencepiece.SentencePieceTrainer.Train(
-            sentence_iterator=_not_empty(sentences),
+            sentence_iterator=words.lines(),
+            input_format="tsv",
             model_writer=target,
             vocab_size=size,
-            model_type="bpe",
-            character_coverage=0.99995,
-            split_digits=True,
-            byte_fallback=True,
-            split_by_unicode_script=True,
-            split_by_whitespace=True,
-            split_by_number=True,
-            allow_whitespace_only_pieces=True,
-            max_sentencepiece_length=16,
-            max_sentence_length=MAX_SENTENCE_BYTES,
-            normalization_rule_name="identity",
-            add_dummy_prefix=True,
-            remove_extra_whitespaces=False,
-            hard_vocab_limit=True,
-            # A limit above any number that is passed, so that nothing is sampled a second time.
-            input_sentence_size=200_000_000,
-            self_test_sample_size=0,
-            unk_id=0,
-            bos_id=1,
-            eos_id=2,
-            pad_id=-1,
-            num_threads=_THREADS,
-            minloglevel=2,
+            **SETTINGS,
         )
     except RuntimeError as error:
         raise _explained(error, size) from None
+    # How the words were handed over is no property of the vocabulary.
+    return write_vocabulary(
+        proto.without(target.getvalue(), proto.TRAINER, proto.INPUT_FORMAT), folder
+    )
+
+
+def write_vocabulary(model: bytes, folder: Path) -> Vocabulary:
+    """Write a SentencePiece model as `tokenizer.model`, and its pieces as `tokenizer.vocab`."""
     model_path = folder / MODEL_FILE
     with atomic_file(model_path) as path:
-        path.write_bytes(target.getvalue())
+        path.write_bytes(model)
     vocabulary = Vocabulary(model_path)
     with atomic_file(folder / PIECES_FILE) as path:
         pieces = (f"{vocabulary.piece(i)}\t{vocabulary.score(i):g}" for i in range(len(vocabulary)))
         path.write_text("\n".join(pieces) + "\n", encoding="utf-8")
     return vocabulary
-
-
-def split_sentences(text: str) -> Iterator[str]:
-    """The lines of a text, those longer than `MAX_SENTENCE_BYTES` cut at spaces.
-
-    The pieces of a line keep the space they begin with. A run without any space that is too long is
-    cut anywhere.
-    """
-    for line in text.split("\n"):
-        rest = line
-        while len(rest.encode("utf-8")) > MAX_SENTENCE_BYTES:
-            # A quarter of the characters is the most that surely fits.
-            head = rest[: MAX_SENTENCE_BYTES // 4]
-            cut = head.rfind(" ")
-            cut = cut if cut > 0 else len(head)
-            yield rest[:cut]
-            rest = rest[cut:]
-        if rest.strip():
-            yield rest
-
-
-def _not_empty(sentences: Iterable[str]) -> Iterator[str]:
-    some = False
-    for sentence in sentences:
-        some = True
-        yield sentence
-    if not some:
-        raise InputError("there is no text to learn a vocabulary from")
 
 
 def _explained(error: RuntimeError, size: int) -> Exception:

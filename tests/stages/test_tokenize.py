@@ -3,7 +3,8 @@
 import json
 import os
 import random
-from dataclasses import dataclass
+import shutil
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -93,7 +94,8 @@ def test_vocabulary(filled: Store) -> None:
     lines = sum(text.count("\n") + 1 for text in texts())
     assert made.record.counts["lines"] == lines
     assert made.record.counts["sentences"] <= lines  # empty lines are none
-    assert made.record.metrics["bytes_per_token"] > 1.5
+    metrics = made.record.metrics
+    assert metrics["bytes_per_token_test"] == metrics["bytes_per_token"] > 1.5
 
 
 def test_vocabulary_does_not_depend_on_parts(filled: Store) -> None:
@@ -107,8 +109,9 @@ def test_vocabulary_of_some_lines(filled: Store) -> None:
     few = Tokenizer(documents="texts", vocab_size=300, input_sentences=lines // 2)
     first = produce(few, filled, name="a").version
     assert 0.3 * lines < first.record.counts["sentences"] < 0.7 * lines
-    again = produce(few, filled, name="b").version
-    assert again.digest == first.digest
+    produce(Texts(parts=5), filled, name="other")
+    again = replace(few, documents="other")
+    assert produce(again, filled, name="b").version.digest == first.digest
 
 
 def test_vocabulary_weighs_a_mixture(filled: Store) -> None:
@@ -117,13 +120,42 @@ def test_vocabulary_weighs_a_mixture(filled: Store) -> None:
     assert made.record.counts["lines"] == 3 * lines
 
 
+def test_an_existing_vocabulary_is_taken_over(filled: Store) -> None:
+    learned = filled.resolve("tokenizer")
+    folder = filled.root.parent / "elsewhere"
+    folder.mkdir()
+    shutil.copyfile(learned.path / "tokenizer.model", folder / "tokenizer.model")
+    for source in (folder, folder / "tokenizer.model"):
+        taken = produce(Tokenizer(from_=(str(source),)), filled, name="taken", force=True).version
+        assert taken.digest == learned.digest
+        assert taken.record.counts == {"pieces": 310, "joined_digits": 0}
+
+
+def test_transformers_open_a_vocabulary(filled: Store) -> None:
+    from transformers import AutoTokenizer
+
+    path = filled.resolve("tokenizer").path
+    found = AutoTokenizer.from_pretrained(path)
+    vocabulary = Vocabulary.load(path)
+    for text in [*texts(), "  1984  ж", ""]:
+        assert found(text)["input_ids"] == vocabulary.encode(text, bos=True)
+
+
+def test_from_or_documents() -> None:
+    for wrong in ({}, {"documents": "texts", "from_": ("x",)}, {"from_": ("x", "y")}):
+        with pytest.raises(UsageError, match=r"one file"):
+            Tokenizer(**wrong)
+    with pytest.raises(UsageError, match="vocab_size cannot be chosen"):
+        Tokenizer(from_=("tokenizer.model",), vocab_size=500)
+
+
 def test_too_large_a_vocabulary(filled: Store) -> None:
     with pytest.raises(UsageError, match="Lower vocab_size"):
         produce(Tokenizer(documents="texts", vocab_size=5000), filled)
 
 
 def test_tokens(filled: Store) -> None:
-    made = produce(Tokenize(documents="texts", vocabulary="tokenizer"), filled).version
+    made = produce(Tokenize(documents="texts", vocabulary="tokenizer", workers=1), filled).version
     store, vocabulary = TokenStore.open(made.path), Vocabulary.load(made.path)
     for index, text in enumerate(texts()):
         assert store.document(index).tolist() == vocabulary.encode(text, bos=True, eos=True)
@@ -133,7 +165,7 @@ def test_tokens(filled: Store) -> None:
 
 
 def test_equal_texts_are_on_the_same_side(filled: Store) -> None:
-    stage = Tokenize(documents="texts", vocabulary="tokenizer", validation_share=0.5)
+    stage = Tokenize(documents="texts", vocabulary="tokenizer", validation_share=0.5, workers=1)
     store = TokenStore.open(produce(stage, filled).version.path)
     assert 10 < len(store.validation) < 50
     assert (2 in store.validation) == (50 in store.validation)
@@ -157,7 +189,7 @@ def test_any_number_of_workers_and_ranges(filled: Store, monkeypatch: pytest.Mon
     assert not [path for path in first.path.rglob("*") if path.suffix == ".lengths"]
     # Cut into ranges, one part keeps several processes busy; a mixture's picks are cut likewise.
     for name in ("texts", "thrice"):
-        stage = Tokenize(documents=name, vocabulary="tokenizer")
+        stage = Tokenize(documents=name, vocabulary="tokenizer", workers=1)
         whole = produce(stage, filled, name="whole", force=True).version
         monkeypatch.setattr(mixture, "ROWS_PER_RANGE", 7)
         ranges = mixture.shard_ranges(filled.resolve(name))

@@ -10,11 +10,10 @@ import pytest
 from llamakit.errors import InputError, UsageError
 from llamakit.text.vocabulary import (
     BYTE_PIECES,
-    MAX_SENTENCE_BYTES,
     Vocabulary,
-    split_sentences,
     train_vocabulary,
 )
+from llamakit.text.words import MAX_SENTENCE_BYTES, split_sentences
 
 
 def varint(data: bytes, place: int) -> tuple[int, int]:
