@@ -173,7 +173,7 @@ def command(store: Store, name: str, similarity: float) -> subprocess.Popen[str]
 
 def first_shard_done(store: Store, process: subprocess.Popen[str]) -> None:
     while not list(store.root.glob(".drafts/*/work/*/00*.json")):
-        assert process.poll() is None
+        assert process.poll() is None, process.communicate()
         time.sleep(0.02)
 
 
@@ -187,12 +187,12 @@ def test_a_stopped_command_leaves_its_shards_and_no_process(
     first_shard_done(filled, process)
     process.send_signal(number)
     out, err = process.communicate(timeout=60)
-    assert out == ""
+    assert out == "", err
     if number == signal.SIGKILL:
         assert process.returncode == -9
     else:
-        assert process.returncode == 128 + number
-        assert err.splitlines()[-1].startswith(f"stopped by {number.name}")
+        assert process.returncode == 128 + number, err
+        assert err.splitlines()[-1].startswith(f"stopped by {number.name}"), err
     assert list(filled.root.glob(".drafts/*/work/*/00*.json"))
     deadline = time.monotonic() + 30
     while alive := _processes_of(process.pid):
