@@ -163,8 +163,10 @@ def _measure(job: dict[str, Any]) -> None:
             "files": tuple(map(str, sorted(store.root.glob("raw-*.jsonl")))),
             "as": "documents",
         }
-    elif job["stage"] == "tokenize":
+    elif job["stage"] in ("profile", "tokenize"):
         inputs["vocabulary"] = "vocabulary"
+    if job["stage"] == "profile":
+        inputs["documents"] = ("documents",)
     execution = {"engine": job["engine"], "workers": job["workers"]}
     stage = load_stage(job["stage"]).from_config({**inputs, **execution})
     if job["engine"] == "ray":
