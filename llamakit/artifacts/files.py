@@ -16,7 +16,8 @@ def atomic_file(path: Path) -> Iterator[Path]:
     When the block fails, the temporary file is removed and `path` is as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # Not the process's number alone: on another machine another process may have the same one.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}.tmp")
     try:
         yield temporary
         sync_file(temporary)

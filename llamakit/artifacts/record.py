@@ -102,20 +102,23 @@ class Record:
 
 def list_files(folder: Path, skip: set[str]) -> list[FileEntry]:
     """Digest every file under `folder` except those at the relative paths in `skip`."""
-    entries = []
-    for path in sorted(folder.rglob("*")):
-        relative = path.relative_to(folder).as_posix()
-        if relative in skip or not path.is_file():
-            continue
-        entries.append(
-            FileEntry(
-                path=relative,
-                bytes=path.stat().st_size,
-                sha256=file_digest(path),
-                payload=not relative.startswith(f"{LOG_FOLDER}/"),
-            )
+    from concurrent.futures import ThreadPoolExecutor  # slow to load, for help texts
+
+    names = {path: path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*"))}
+    paths = [path for path, name in names.items() if name not in skip and path.is_file()]
+    # Digesting lets other threads run. Of a large version it is most of what is left to do when
+    # its shards are done.
+    with ThreadPoolExecutor() as pool:
+        digests = list(pool.map(file_digest, paths))
+    return [
+        FileEntry(
+            path=names[path],
+            bytes=path.stat().st_size,
+            sha256=digest,
+            payload=not names[path].startswith(f"{LOG_FOLDER}/"),
         )
-    return entries
+        for path, digest in zip(paths, digests, strict=True)
+    ]
 
 
 def payload_digest(files: list[FileEntry]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import secrets
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -114,7 +113,7 @@ def _witness(folder: Path) -> Iterator[Path]:
     """A file in `folder` by which a node proves that it sees the store."""
     folder.mkdir(parents=True, exist_ok=True)
     # A new name each time: nodes remember for a while that a name they asked for was not there.
-    path = folder.absolute() / f".{secrets.token_hex(8)}.tmp"
+    path = folder.absolute() / f".{os.urandom(8).hex()}.tmp"
     path.touch()
     try:
         yield path
