@@ -37,6 +37,8 @@ class Cell:
     """Small print under the value: an interval, a count."""
     strong: bool = False
     """Shown in bold: the best of its row."""
+    text: str = ""
+    """Shown instead of the value, which still says how the column is aligned."""
 
 
 @dataclass(frozen=True)

@@ -114,7 +114,7 @@ def add_sites(page: Page, profiles: Profiles, settings: Mapping[str, Any]) -> No
     """Personal data by kind and by site, and the largest sites."""
     page.section(
         "Personal data",
-        f"Found in {settings['pii_sample']:.0%} of the documents as `llamakit pii` finds it,"
+        f"Found in {settings['pii_sample']:.0%} of the documents as llamakit pii finds it,"
         " and the sites where it stands densest (of those with five searched documents).",
     )
     columns = [profile["pii"] for profile in profiles.values()]
@@ -142,7 +142,7 @@ def add_sites(page: Page, profiles: Profiles, settings: Mapping[str, Any]) -> No
             continue
         reads = profile["reads"]
         rows = [
-            [site["site"], site["documents"], 100 * site["documents"] / reads, site["characters"]]
+            [site["site"], n := site["documents"], per_cent(n / reads), site["characters"]]
             for site in sites["top"][:_SITES]
         ]
         caption = (

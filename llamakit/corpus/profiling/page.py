@@ -78,7 +78,7 @@ def _differences(page: Page, report: Mapping[str, Any]) -> None:
         name, is_share, within = row["measure"].partition("_share")
         if is_share:
             label = f"% {plain(name)}{', within' if within else ''}"
-            rows.append([label, *map(per_cent, numbers)])
+            rows.append([label, *map(per_cent, numbers[:2]), per_cent(numbers[2], sign=True)])
         else:
             rows.append([plain(name), *numbers])
     page.table(["measure", before, after, "change"], rows)
@@ -89,7 +89,7 @@ def _copies(page: Page, profiles: Profiles) -> None:
         "Copies",
         "Documents equal to an earlier one but for letter case and blanks, and lines of 30"
         " characters and more that stood in the corpus before. Up-sampling is no copy. Near copies"
-        " are not counted here: `llamakit dedup` finds them.",
+        " are not counted here: llamakit dedup finds them.",
     )
     rows: list[list[Value | Cell]] = []
     for name, profile in profiles.items():
@@ -115,5 +115,6 @@ def _excerpts(page: Page, profiles: Profiles, samples: pl.DataFrame) -> None:
             if len(rows):
                 row = rows.row(0, named=True)
                 label = f"{name} · {row['source']} · {row['language']} · {row['characters']:,}"
-                texts[f"{label} characters"] = row["text"][:_SHOWN_CHARACTERS]
+                lines = " / ".join(filter(None, map(str.strip, row["text"].splitlines())))
+                texts[f"{label} characters"] = lines[:_SHOWN_CHARACTERS]
         page.samples([(plain(group), texts)])

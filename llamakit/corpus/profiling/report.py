@@ -36,7 +36,7 @@ def measures(profile: Mapping[str, Any]) -> dict[str, float | None]:
     found |= {f"median_{size}": lengths[size]["quantiles"]["0.5"] for size in lengths}
     found["english_share"] = profile["english"]["share"]
     found |= {f"copied_{unit}_share": copies[unit]["share"] for unit in copies}
-    found["copied_line_character_share"] = copies["lines"]["character_share"]
+    found["copied_line_characters_share"] = copies["lines"]["character_share"]
     found["pii_share"] = profile["pii"]["share"]
     found["pii_density"] = profile["pii"]["density"]
     if "toxicity" in profile:
