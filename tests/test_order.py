@@ -9,7 +9,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 OWNER = ROOT / "llamakit" / "artifacts" / "frames.py"
-BANNED = {"collect", "join", "unique", "group_by", "sink_parquet", "collect_async", "join_where"}
+BANNED = {
+    *("collect", "collect_async", "collect_batches", "group_by", "join", "join_where"),
+    *("sink_parquet", "unique"),
+}
 STRING_JOIN_ARGUMENTS = 1
 
 

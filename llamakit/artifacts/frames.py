@@ -1,7 +1,8 @@
 """Tables of payloads: their schemas, parquet in and out, and the order-keeping polars operations.
 
 Polars' engine does not keep row order unless asked, and a digest must not depend on threads. So
-this file alone calls `collect`, `join`, `unique` and `group_by`; a lint bans them elsewhere.
+this file alone calls `collect`, `collect_batches`, `join`, `unique` and `group_by`; a lint bans
+them elsewhere.
 """
 
 from __future__ import annotations
@@ -147,6 +148,12 @@ def write_rows(folder: Path, rows: Sequence[Mapping[str, object]], schema: Schem
 def collect(frame: pl.LazyFrame) -> pl.DataFrame:
     """Run a lazy query, rows in their order."""
     return frame.collect(engine="in-memory")
+
+
+def batches(frame: pl.LazyFrame, rows: int) -> Iterator[pl.DataFrame]:
+    """Run a lazy query and hand out its rows in their order, about `rows` at a time, so that
+    memory does not grow with their number."""
+    return iter(frame.collect_batches(chunk_size=rows, maintain_order=True, lazy=True))
 
 
 def join(

@@ -1,33 +1,41 @@
 """Raw files become documents, dialogues or preferences."""
 
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge
 
 from llamakit.artifacts.draft import Draft
 from llamakit.artifacts.kinds import Dialogues, Documents, Kind, Preferences
 from llamakit.stages.fields import Files, Identity
-from llamakit.stages.stage import Outcome, Stage
+from llamakit.stages.sharded import Sharded
+from llamakit.stages.stage import Outcome
+
+if TYPE_CHECKING:
+    from llamakit.corpus.reading.fields import FieldNames
+    from llamakit.corpus.reading.sources import DataFile
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ingest(Stage):
+class Ingest(Sharded):
     """Read files into documents, dialogues or preferences.
 
-    Reads JSON lines, JSON, Parquet and text (gzip or zstd too), folders of them, and raw
-    artifacts. Fields that exist in the input keep their values; a row that cannot be used goes to
-    `rejected/` with its file, line and reason.
+    Reads JSON lines, JSON, Parquet, Arrow, text, WARC and WET (gzip or zstd too), folders of them,
+    Hugging Face datasets, and raw artifacts. Fields that exist in the input keep their values; a
+    row that cannot be used goes to `rejected/` with its file, line and reason.
     """
 
     files: Files
-    """Files, folders, or raw artifacts (NAME, or NAME/FILE)."""
+    """Files, folders, patterns ('data/**/*.jsonl.gz'), URLs (s3://…), or raw artifacts (NAME, or
+    NAME/FILE)."""
     as_: Identity[Literal["documents", "dialogues", "preferences"]]
     """What the rows are."""
     source: Identity[str | None] = None
     """Source of every row; by default the row's own, else its file's name."""
     sources: Identity[list[str]] = field(default_factory=list)
     """Keep rows of these sources only; by default all."""
+    splits: Identity[list[str]] = field(default_factory=list)
+    """Splits read of a dataset folder (`all`: every one); by default train, if there is one."""
     safety: Identity[bool | None] = None
     """Tag every dialogue as a safety prompt, or as none; by default its own field tells."""
     limit: Identity[Annotated[int, Ge(1)] | None] = None
@@ -60,7 +68,7 @@ class Ingest(Stage):
     """Field of the safety label (dialogues, preferences)."""
 
     makes: ClassVar = (Documents, Dialogues, Preferences)
-    revision: ClassVar = 1
+    revision: ClassVar = 2
     panel: ClassVar = "Corpus"
 
     def output_kind(self) -> type[Kind]:
@@ -71,23 +79,62 @@ class Ingest(Stage):
 
     def run(self, draft: Draft[Any]) -> Outcome:
         """Read the files in the order given, a folder's in the order of their names."""
-        from llamakit.corpus.reading.fields import FieldNames
-        from llamakit.corpus.reading.ingestion import Limits, ingest_files
+        from llamakit.corpus.reading.ingestion import ingest_files
+        from llamakit.corpus.reading.limits import Limits
+        from llamakit.corpus.reading.shards import Reading
+
+        done = ingest_files(
+            self._data_files(draft),
+            draft.path,
+            draft.work,
+            Reading(
+                kind=self.as_,
+                names=self._names(),
+                limits=Limits(self.max_broken, self.limit),
+                source=self.source,
+                only=frozenset(self.sources),
+                safety=self.safety,
+            ),
+            engine=self.runs_on(),
+            events=draft.events,
+        )
+        rejected = sum(done.reasons.values())
+        if rejected:
+            reasons = ", ".join(f"{n} {reason}" for reason, n in done.reasons.most_common())
+            draft.events.warn(f"{rejected} rows set aside in rejected/: {reasons}")
+        if done.ids_renamed:
+            draft.events.note(f"{done.ids_renamed} ids occurred before and got a number (id~2)")
+        counts = {"files": done.files, self.as_: done.kept, "ids_renamed": done.ids_renamed}
+        counts |= {"other_sources": done.other_sources, "rejected": rejected}
+        counts |= {f"rejected_{reason}": n for reason, n in sorted(done.reasons.items())}
+        return Outcome(counts=counts, headline=f"{done.kept:,} {self.as_}")
+
+    def _data_files(self, draft: Draft[Any]) -> "list[DataFile]":
+        """The files to read, saying what in their folders is passed over."""
         from llamakit.corpus.reading.sources import find_data_files
 
-        found = []
+        files = []
         for entry in draft.files(self.files):
             path, name = entry.path, entry.name
             if entry.artifact is not None and path == entry.artifact.path:
                 path, name = path / f"{self.as_}.jsonl", f"{self.as_}.jsonl"
-            files, passed = find_data_files(path, name)
-            found += files
-            if passed:
-                shown = ", ".join(passed[:3]) + (", …" if len(passed) > 3 else "")
+            found = find_data_files(path, name, self.splits)
+            files += found.files
+            if found.passed:
+                shown = ", ".join(found.passed[:3]) + (", …" if len(found.passed) > 3 else "")
                 draft.events.warn(
-                    f"{name}: {len(passed)} files of other kinds passed over: {shown}"
+                    f"{name}: {len(found.passed)} files of other kinds passed over: {shown}"
                 )
-        names = FieldNames(
+            if found.splits:
+                left = f"; left: {', '.join(found.splits_left)}" if found.splits_left else ""
+                draft.events.note(f"{name}: reading {', '.join(found.splits)}{left} (--splits)")
+        return files
+
+    def _names(self) -> "FieldNames":
+        """The fields that the config names."""
+        from llamakit.corpus.reading.fields import FieldNames
+
+        return FieldNames(
             text=self.text_field,
             id=self.id_field,
             source=self.source_field,
@@ -101,24 +148,3 @@ class Ingest(Stage):
             grade=self.grade_field,
             safety=self.safety_field,
         )
-        done = ingest_files(
-            found,
-            draft.path,
-            kind=self.as_,
-            names=names,
-            source=self.source,
-            only=self.sources,
-            safety=self.safety,
-            limits=Limits(self.max_broken, self.limit),
-            events=draft.events,
-        )
-        rejected = sum(done.reasons.values())
-        if rejected:
-            reasons = ", ".join(f"{n} {reason}" for reason, n in done.reasons.most_common())
-            draft.events.warn(f"{rejected} rows set aside in rejected/: {reasons}")
-        if done.ids_renamed:
-            draft.events.note(f"{done.ids_renamed} ids occurred before and got a number (id~2)")
-        counts = {"files": done.files, self.as_: done.kept, "ids_renamed": done.ids_renamed}
-        counts |= {"other_sources": done.other_sources, "rejected": rejected}
-        counts |= {f"rejected_{reason}": n for reason, n in sorted(done.reasons.items())}
-        return Outcome(counts=counts, headline=f"{done.kept:,} {self.as_}")

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 from llamakit.corpus.reading import fields as usual
 from llamakit.corpus.reading.fields import FieldNames
-from llamakit.corpus.reading.unusable import UnusableRowError, as_label, as_record, as_text, pick
+from llamakit.corpus.reading.unusable import (
+    UnusableRowError,
+    as_label,
+    as_record,
+    as_text,
+    pick_with_key,
+)
 
 
 def to_document(value: Any, names: FieldNames) -> dict[str, Any]:
@@ -19,38 +26,50 @@ def to_document(value: Any, names: FieldNames) -> dict[str, Any]:
         UnusableRowError: no text, empty text, or a value of a wrong type.
     """
     record = {"text": value} if isinstance(value, str) else as_record(value)
-    text = as_text(pick(record, names.text, usual.TEXT, "text"), "text")
-    if not text.strip():
+    text_key, found = pick_with_key(record, names.text, usual.TEXT, "text")
+    text = as_text(found, "text")
+    if not text or text.isspace():
         raise UnusableRowError("empty_text", broken=False)
     metadata = _metadata(record.get("metadata"))
-    url = pick(record, names.url, usual.URL, "url")
-    language = pick(record, names.language, usual.LANGUAGE, "language")
-    document = {
-        "id": as_label(pick(record, names.id, usual.ID, "id"), "id"),
+    id_key, id_ = pick_with_key(record, names.id, usual.ID, "id")
+    source_key, source = pick_with_key(record, names.source, usual.SOURCE, "source")
+    url_key, url = pick_with_key(record, names.url, usual.URL, "url")
+    language_key, language = pick_with_key(record, names.language, usual.LANGUAGE, "language")
+    used = (text_key, id_key, source_key, url_key, language_key, "metadata")
+    extra = {k: v for k, v in record.items() if v is not None and k not in used}
+    return {
+        "id": as_label(id_, "id"),
         "text": text,
-        "source": as_label(pick(record, names.source, usual.SOURCE, "source"), "source"),
+        "source": as_label(source, "source"),
         "url": as_label(url if url is not None else metadata.get("url"), "url"),
         "language": as_label(language, "language"),
+        "metadata": metadata_text({**metadata, **extra}) if metadata or extra else "{}",
     }
-    used = {
-        _key(record, names.text, usual.TEXT),
-        _key(record, names.id, usual.ID),
-        _key(record, names.source, usual.SOURCE),
-        _key(record, names.url, usual.URL),
-        _key(record, names.language, usual.LANGUAGE),
-        "metadata",
-    }
-    extra = {k: v for k, v in record.items() if k not in used and v is not None}
-    document["metadata"] = metadata_text({**metadata, **extra})
-    return document
 
 
 def metadata_text(metadata: dict[str, Any]) -> str:
-    """A JSON object as text, keys sorted so that equal metadata are equal bytes."""
+    """A JSON object as text, keys sorted so that equal metadata are equal bytes.
+
+    JSON knows no NaN and no infinity: they stand as the texts `NaN`, `Infinity` and `-Infinity`.
+    """
     if not metadata:
         return "{}"
-    text = json.dumps(metadata, ensure_ascii=False, sort_keys=True, default=str)
+    try:
+        text = _encode(metadata)
+    except ValueError:
+        text = _encode(_finite(metadata))
     return as_text(text, "metadata")
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True, default=str, allow_nan=False).encode
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    return [_finite(inner) for inner in value] if isinstance(value, (list, tuple)) else value
 
 
 def _metadata(value: Any) -> dict[str, Any]:
@@ -62,9 +81,3 @@ def _metadata(value: Any) -> dict[str, Any]:
     if isinstance(value, dict):
         return {k: v for k, v in value.items() if v is not None}
     return {} if value is None else {"metadata": value}
-
-
-def _key(record: dict[str, Any], field: str | None, names: tuple[str, ...]) -> str | None:
-    if field is not None:
-        return field
-    return next((key for key in names if record.get(key) is not None), None)

@@ -1,71 +1,47 @@
-"""Read files into an artifact: convert every row, keep ids unique, set broken rows aside."""
+"""Read files into an artifact, shard by shard.
+
+cut       files into pieces, small ones gathered: the shards
+count     the lines of the pieces of large JSON lines, so that each knows where it begins
+read      each shard: rows become records in parts of its own, broken ones are set aside
+number    ids that occurred before, over all shards
+place     each shard: its parts get their numbers and their last ids
+"""
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import polars as pl
+import numpy as np
 
-from llamakit.artifacts.frames import (
-    DIALOGUES,
-    DOCUMENTS,
-    PREFERENCES,
-    ROWS_PER_PART,
-    Schema,
-    part_name,
-    write_table,
+from llamakit.artifacts.files import write_array
+from llamakit.artifacts.frames import read_parts
+from llamakit.corpus.reading.ids import new_numbers
+from llamakit.corpus.reading.parts import PartWriter
+from llamakit.corpus.reading.pieces import (
+    PIECE_BYTES,
+    Piece,
+    count_lines,
+    cut,
+    gathered,
+    needs_count,
+    numbered,
 )
-from llamakit.corpus.reading.dialogues import to_dialogue
-from llamakit.corpus.reading.documents import to_document
-from llamakit.corpus.reading.fields import FieldNames
-from llamakit.corpus.reading.preferences import to_preference
-from llamakit.corpus.reading.rows import BrokenRow, Row, read_rows
+from llamakit.corpus.reading.shards import (
+    BROKEN,
+    PlaceShard,
+    Reading,
+    ReadShard,
+    place_shard,
+    read_shard,
+)
 from llamakit.corpus.reading.sources import DataFile
-from llamakit.corpus.reading.unusable import UnusableRowError
-from llamakit.errors import InputError
+from llamakit.corpus.reading.warc_rows import need_warc
+from llamakit.engine.shards import Engine, map_shards
 from llamakit.events import Events
-
-BROKEN: Schema = {
-    "file": pl.String(),
-    "line": pl.Int64(),
-    "reason": pl.String(),
-    "raw": pl.String(),
-}
-"""A row that was set aside: where it stands, one word of why, and how it begins."""
-
-Convert = Callable[[Any, FieldNames], dict[str, Any]]
-
-KINDS: dict[str, tuple[Convert, Schema]] = {
-    "documents": (to_document, DOCUMENTS),
-    "dialogues": (to_dialogue, DIALOGUES),
-    "preferences": (to_preference, PREFERENCES),
-}
-
-_PART_BYTES = 64 * 2**20
-_FEWEST_ROWS = 1_000
-_NAMED = 5
-
-
-@dataclass(frozen=True)
-class Limits:
-    """`max_broken`: below 1 a share of all rows (counted as at least 1,000, so that a small file
-    may hold a few), from 1 on a number of rows. `rows_per_file`: the first rows read, or None."""
-
-    max_broken: float
-    rows_per_file: int | None = None
-
-    def exceeded(self, broken: int, rows: int) -> bool:
-        """Whether so many broken rows among `rows` are too many."""
-        if self.max_broken >= 1:
-            return broken > self.max_broken
-        # In small files the share alone would forbid any; but most rows must be good.
-        most = max(self.max_broken, 0.5) if self.max_broken > 0 else 0.0
-        return broken > self.max_broken * max(rows, _FEWEST_ROWS) or broken > most * rows
 
 
 @dataclass
@@ -80,179 +56,139 @@ class Ingested:
     other_sources: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
 
-    @property
-    def rows(self) -> int:
-        """All rows read."""
-        return self.kept + self.other_sources + sum(self.reasons.values())
-
 
 def ingest_files(
-    files: Iterable[DataFile],
-    folder: Path,
+    files: Sequence[DataFile],
+    target: Path,
+    work: Path,
+    reading: Reading,
     *,
-    kind: str,
-    names: FieldNames,
-    source: str | None,
-    only: Collection[str] = (),
-    safety: bool | None = None,
-    limits: Limits,
+    engine: Engine,
     events: Events,
+    piece_bytes: int = PIECE_BYTES,
 ) -> Ingested:
-    """Write `data/` and `rejected/` below `folder` from the rows of the files, in their order.
+    """Write `data/` and `rejected/` below `target` from the rows of the files, in their order.
 
-    Args:
-        kind: documents, dialogues or preferences.
-        source: overrides every row's source; a row without one takes its file's name.
-        only: the sources whose rows are kept; empty keeps all.
-        safety: overrides every dialogue's safety tag.
+    What is written depends on the files and `piece_bytes`, and not on `engine`.
 
     Raises:
-        InputError: more rows are broken than `limits` allow, or no row can be used at all.
+        InputError: more rows are broken than the limits allow, or no row can be used at all.
+        LlamakitError: there are web archives, and the extra that reads them is missing.
     """
-    convert, schema = KINDS[kind]
-    ids = UniqueIds()
-    done = Ingested()
+    if any(file.format == "warc" for file in files):
+        need_warc()
+    pieces = _pieces(files, work, reading, piece_bytes, engine, events)
+    shards = [
+        ReadShard(tuple(together), work / f"shards/{index:05d}", reading)
+        for index, together in enumerate(gathered(pieces, piece_bytes))
+    ]
+    results = map_shards(
+        read_shard, shards, done=work / "read", engine=engine, events=events, label="reading"
+    )
+    _tell(shards, results, events)
+    done = Ingested(files=len(files))
     first_broken: list[str] = []
-    kept = _Parts(folder / "data", schema)
-    aside = _Parts(folder / "rejected", BROKEN)
-
-    def set_aside(file: DataFile, line: int, reason: str, raw: str, broken: bool) -> None:
-        done.reasons[reason] += 1
-        aside.add({"file": file.name, "line": line, "reason": reason, "raw": raw}, len(raw))
-        if broken:
-            done.broken += 1
-            if len(first_broken) < _NAMED:
-                first_broken.append(f"{file.name}:{line} ({reason})")
-
-    for file in files:
-        done.files += 1
-        before = done.rows
-        with events.task(f"reading {file.name}", unit="rows") as task:
-            for number, row in enumerate(read_rows(file)):
-                if limits.rows_per_file is not None and number >= limits.rows_per_file:
-                    break
-                task.advance()
-                if isinstance(row, BrokenRow):
-                    set_aside(file, row.line, row.reason, row.raw, broken=True)
-                    if row.ends_file and row.line > 1:
-                        events.warn(
-                            f"{file.name} cannot be read from row {row.line:,} on ({row.reason}): "
-                            "what follows is lost"
-                        )
-                    continue
-                try:
-                    record = convert(row.value, names)
-                except UnusableRowError as why:
-                    set_aside(file, row.line, why.reason, _raw(row), why.broken)
-                    continue
-                record["source"] = source or record["source"] or file.stem
-                if only and record["source"] not in only:
-                    done.other_sources += 1
-                    continue
-                if safety is not None and kind == "dialogues":
-                    record["safety"] = safety
-                record["id"] = ids.take(record["id"] or f"{file.name}:{row.line}")
-                kept.add(record, _size(record))
-                done.kept += 1
-        if done.rows == before:
-            events.warn(f"{file.name} holds no rows")
-    kept.close()
-    aside.close()
-    done.ids_renamed = ids.renamed
-    _judge(done, limits, first_broken)
+    for result in results:
+        done.kept += result["kept"]
+        done.broken += result["broken"]
+        done.other_sources += result["other_sources"]
+        done.reasons.update(result["reasons"])
+        first_broken += result["first_broken"]
+    reading.limits.judge(
+        kept=done.kept,
+        broken=done.broken,
+        other_sources=done.other_sources,
+        reasons=done.reasons,
+        first_broken=first_broken[: reading.limits.named],
+    )
+    places = _places(shards, results, target, work)
+    placed = map_shards(
+        place_shard, places, done=work / "placed", engine=engine, events=events, label="writing"
+    )
+    done.ids_renamed = sum(result["renamed"] for result in placed)
+    _write_rejected(shards, target)
     return done
 
 
-def _judge(done: Ingested, limits: Limits, first_broken: list[str]) -> None:
-    rows = done.rows
-    repair = "Repair the input, name its fields (--text-field …), or raise --max-broken."
-    if done.reasons["not_utf8"] == done.broken:
-        repair = "Convert it to UTF-8 (`iconv -f latin1 -t utf-8`), or raise --max-broken."
-    named = ", ".join(first_broken) + (", …" if done.broken > _NAMED else "")
-    if rows and limits.exceeded(done.broken, rows):
-        raise InputError(
-            f"{done.broken} of {rows} rows are broken: {named}",
-            fix=repair,
+def _pieces(
+    files: Sequence[DataFile],
+    work: Path,
+    reading: Reading,
+    piece_bytes: int,
+    engine: Engine,
+    events: Events,
+) -> list[Piece]:
+    """The files cut; not at all when only their first rows are read."""
+    if reading.limits.rows_per_file is not None:
+        return [Piece(file) for file in files]
+    pieces = [piece for file in files for piece in cut(file, piece_bytes)]
+    places = needs_count(pieces)
+    if not places:
+        return pieces
+    counts = map_shards(
+        count_lines,
+        [pieces[place] for place in places],
+        done=work / "counted",
+        engine=engine,
+        events=events,
+        label="counting lines",
+    )
+    lines = {place: count["lines"] for place, count in zip(places, counts, strict=True)}
+    return numbered(pieces, lines)
+
+
+def _tell(shards: Sequence[ReadShard], results: Sequence[dict[str, Any]], events: Events) -> None:
+    """Say which files hold nothing, and which could not be read to their end."""
+    rows: Counter[str] = Counter()
+    for shard, result in zip(shards, results, strict=True):
+        for piece, count in zip(shard.pieces, result["rows"], strict=True):
+            rows[piece.file.name] += count
+        for name, row, reason in result["damaged"]:
+            events.warn(
+                f"{name} cannot be read from row {row:,} on ({reason}): what follows is lost"
+            )
+    for name, count in rows.items():
+        if not count:
+            events.warn(f"{name} holds no rows")
+
+
+def _places(
+    shards: Sequence[ReadShard], results: Sequence[dict[str, Any]], target: Path, work: Path
+) -> list[PlaceShard]:
+    """Where each shard's parts go, and the new ids' numbers beside those that have any."""
+    positions, numbers = new_numbers([shard.folder for shard in shards])
+    begins = np.cumsum([0, *(result["kept"] for result in results)])
+    bounds = np.searchsorted(positions, begins)
+    first_parts = np.cumsum([0, *(len(result["parts"]) for result in results)])
+    (target / "data").mkdir(parents=True, exist_ok=True)
+    places = []
+    for index, shard in enumerate(shards):
+        own = slice(bounds[index], bounds[index + 1])
+        renames = None
+        if bounds[index + 1] > bounds[index]:
+            renames = work / f"renames/{index:05d}.npy"
+            write_array(renames, np.stack([positions[own] - begins[index], numbers[own]], axis=-1))
+        places.append(
+            PlaceShard(
+                folder=shard.folder,
+                target=target / "data",
+                kind=shard.reading.kind,
+                first_part=int(first_parts[index]),
+                renames=renames,
+            )
         )
-    if not done.kept:
-        if not rows:
-            raise InputError("the input holds no rows")
-        if done.other_sources == rows:
-            raise InputError(f"none of {rows} rows is of the sources asked for (--sources)")
-        reasons = ", ".join(f"{count} {reason}" for reason, count in done.reasons.most_common(3))
-        where = f" ({named})" if named else ""
-        raise InputError(
-            f"none of {rows} rows can be used: {reasons}{where}",
-            fix="Check --as, and name the fields (--text-field, --prompt-field …).",
-        )
+    return places
 
 
-class UniqueIds:
-    """Gives out every id once: a second `x` becomes `x~2`. Memory: 8-byte hashes of ids seen."""
-
-    def __init__(self) -> None:
-        self._seen: set[int] = set()
-        self._copies: dict[str, int] = {}
-        self.renamed = 0
-
-    def take(self, wanted: str) -> str:
-        """`wanted`, or the first free `wanted~n`."""
-        if self._free(wanted):
-            return wanted
-        self.renamed += 1
-        number = self._copies.get(wanted, 1)
-        while True:
-            number += 1
-            if self._free(candidate := f"{wanted}~{number}"):
-                self._copies[wanted] = number
-                return candidate
-
-    def _free(self, name: str) -> bool:
-        digest = hashlib.blake2b(name.encode(), digest_size=8).digest()
-        key = int.from_bytes(digest, "little")
-        if key in self._seen:
-            return False
-        self._seen.add(key)
-        return True
+def _write_rejected(shards: Sequence[ReadShard], target: Path) -> None:
+    """The rows set aside by all shards in one table; a shard has few of them."""
+    writer = PartWriter(target / "rejected", BROKEN)
+    for row in _rejected(shards):
+        writer.add(row, len(row["raw"]))
+    writer.close(always=True)
 
 
-class _Parts:
-    """Rows collected into parts, bounded in rows and in bytes."""
-
-    def __init__(self, folder: Path, schema: Schema) -> None:
-        self._folder = folder
-        self._schema = schema
-        self._rows: list[dict[str, Any]] = []
-        self._bytes = 0
-        self._written = 0
-        # A killed attempt may have written more parts than this one will.
-        for leftover in folder.glob("part-*.parquet"):
-            leftover.unlink()
-
-    def add(self, row: dict[str, Any], size: int) -> None:
-        self._rows.append(row)
-        self._bytes += size
-        if len(self._rows) >= ROWS_PER_PART or self._bytes >= _PART_BYTES:
-            self._flush()
-
-    def close(self) -> None:
-        if self._rows or not self._written:
-            self._flush()
-
-    def _flush(self) -> None:
-        frame = pl.DataFrame(self._rows, schema=dict(self._schema))
-        write_table(self._folder / part_name(self._written), frame, self._schema)
-        self._written += 1
-        self._rows, self._bytes = [], 0
-
-
-def _size(record: dict[str, Any]) -> int:
-    text = record.get("text")
-    if text is not None:
-        return len(text)
-    turns = (record.get(key) or [] for key in ("messages", "prompt", "chosen", "rejected"))
-    return sum(len(message["content"]) for messages in turns for message in messages)
-
-
-def _raw(row: Row) -> str:
-    return repr(row.value)[:2_000].encode("utf-8", "backslashreplace").decode()
+def _rejected(shards: Sequence[ReadShard]) -> Iterator[dict[str, Any]]:
+    for shard in shards:
+        for frame in read_parts(shard.folder / "rejected"):
+            yield from frame.iter_rows(named=True)

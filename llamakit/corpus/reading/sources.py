@@ -1,14 +1,16 @@
-"""Which files to read and what they are: JSON lines, JSON, Parquet or text, plain or compressed."""
+"""Which files to read and what they are: JSON, tables, text, web archives, plain or compressed."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from llamakit.corpus.reading.datasets import Dataset, open_dataset
 from llamakit.errors import InputError
 
-Format = Literal["jsonl", "json", "parquet", "text", "binary"]
+Format = Literal["jsonl", "json", "parquet", "arrow", "text", "warc", "binary"]
 Compression = Literal["gzip", "zstd"]
 
 FORMATS: dict[str, Format] = {
@@ -17,10 +19,13 @@ FORMATS: dict[str, Format] = {
     ".jsonlines": "jsonl",
     ".json": "json",
     ".parquet": "parquet",
+    ".arrow": "arrow",
     ".txt": "text",
     ".text": "text",
     ".md": "text",
     ".rst": "text",
+    ".warc": "warc",
+    ".wet": "warc",
 }
 COMPRESSIONS: dict[str, Compression] = {".gz": "gzip", ".zst": "zstd", ".zstd": "zstd"}
 
@@ -33,52 +38,94 @@ class DataFile:
     name: str
     format: Format
     compression: Compression | None
+    dataset: str | None = None
+    """The name of the dataset folder it lies in, for its shards' names say little."""
 
     @property
     def stem(self) -> str:
-        """The name without folders and known endings: `a/wiki.jsonl.gz` -> `wiki`."""
+        """What its rows' source is called: the dataset's name, else the file's without folders and
+        known endings (`a/wiki.jsonl.gz` -> `wiki`)."""
+        if self.dataset is not None:
+            return self.dataset
         base = Path(self.name)
         if base.suffix.lower() in COMPRESSIONS:
             base = base.with_suffix("")
         return base.stem if base.suffix.lower() in FORMATS else base.name
 
 
-def find_data_files(path: Path, name: str) -> tuple[list[DataFile], list[str]]:
+@dataclass
+class Found:
+    """The files to read, the names passed over because of their ending, and the splits of a
+    dataset folder that are read and left."""
+
+    files: list[DataFile] = field(default_factory=list)
+    passed: list[str] = field(default_factory=list)
+    splits: list[str] = field(default_factory=list)
+    splits_left: list[str] = field(default_factory=list)
+
+
+def find_data_files(path: Path, name: str, splits: Sequence[str] = ()) -> Found:
     """The files at `path`: itself, or everything of a known kind under the folder, sorted by name.
 
-    Returns:
-        the files, and the names in the folder that were passed over because of their ending.
+    Of a Hugging Face dataset folder, the files of the splits asked for: by default of `train`
+    where there is one, else of all; `all` names them all.
 
     Raises:
-        InputError: nothing is there, or the folder holds nothing of a known kind.
+        InputError: nothing is there, the folder holds nothing of a known kind, or it is a dataset
+            folder without a split asked for.
     """
     if path.is_file():
-        return [_data_file(path, name, _format_by_name(path) or _format_by_content(path))], []
+        kind = _format_by_name(path) or _format_by_content(path)
+        return Found([DataFile(path, name, kind, _compression(path))])
     if not path.is_dir():
         raise InputError("no such file or folder", where=str(path))
-    found: list[DataFile] = []
-    passed: list[str] = []
+    dataset = open_dataset(path)
+    belongs = None if dataset is None else name
+    found = Found()
     inside = [p for p in path.rglob("*") if p.is_file()]
     for child in sorted(inside, key=lambda p: p.relative_to(path).as_posix()):
         relative = child.relative_to(path)
         if any(part.startswith(".") for part in relative.parts):
             continue
-        kind = _format_by_name(child)
-        if kind is None:
-            passed.append(relative.as_posix())
-        else:
-            found.append(_data_file(child, relative.as_posix(), kind))
-    if not found:
+        kind_by_name = _format_by_name(child)
+        if dataset is not None and dataset.is_description(relative):
+            continue
+        if kind_by_name is None:
+            found.passed.append(relative.as_posix())
+            continue
+        file = DataFile(child, relative.as_posix(), kind_by_name, _compression(child), belongs)
+        found.files.append(file)
+    if not found.files:
         raise InputError(
             f"the folder holds no file ending in {', '.join(FORMATS)} (also with .gz or .zst)",
             where=str(path),
             fix="A file named by itself is read whatever its ending.",
         )
-    return found, passed
+    if dataset is not None:
+        _choose_splits(found, dataset, path, splits)
+    return found
 
 
-def _data_file(path: Path, name: str, kind: Format) -> DataFile:
-    return DataFile(path, name, kind, _compression(path))
+def _choose_splits(found: Found, dataset: Dataset, path: Path, wanted: Sequence[str]) -> None:
+    """Keep the files of the wanted splits; notes beside the data (text) are no rows of a set."""
+    if any(file.format != "text" for file in found.files):
+        found.passed += [file.name for file in found.files if file.format == "text"]
+        found.files = [file for file in found.files if file.format != "text"]
+    split_of = {file.name: dataset.split(Path(file.name)) for file in found.files}
+    there = list(dict.fromkeys(split_of.values()))
+    chosen = list(wanted) or (["train"] if "train" in there else ["all"])
+    if "all" in chosen:
+        chosen = there
+    missing = [split for split in chosen if split not in there]
+    if missing:
+        raise InputError(
+            f"the dataset has no split {missing[0]!r}",
+            where=str(path),
+            fix=f"It has: {', '.join(there)}.",
+        )
+    found.files = [file for file in found.files if split_of[file.name] in chosen]
+    found.splits = [split for split in there if split in chosen]
+    found.splits_left = [split for split in there if split not in chosen]
 
 
 def _format_by_name(path: Path) -> Format | None:
@@ -107,7 +154,11 @@ def _format_by_content(path: Path) -> Format:
         return "binary"
     if head[:4] == b"PAR1":
         return "parquet"
-    if b"\0" in head and head[:2] not in (b"\xff\xfe", b"\xfe\xff"):
+    if head[:6] == b"ARROW1":
+        return "arrow"
+    if head[:5] == b"WARC/":
+        return "warc"
+    if b"\0" in head:
         return "binary"
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
     return "json" if start in (b"{", b"[") else "text"

@@ -39,6 +39,8 @@ def as_label(value: Any, name: str) -> str | None:
     """A short value (id, source, language …) as text; None when absent or empty."""
     if value is None or value == "":
         return None
+    if isinstance(value, str):
+        return as_text(value, name)
     if isinstance(value, (dict, list)):
         raise UnusableRowError(f"{name}_not_text")
     return as_text(str(value), name)
@@ -46,11 +48,22 @@ def as_label(value: Any, name: str) -> str | None:
 
 def pick(record: Mapping[str, Any], field: str | None, usual: Sequence[str], name: str) -> Any:
     """The value of `field` when one is named (absent: UnusableRowError), else of a usual one."""
+    return pick_with_key(record, field, usual, name)[1]
+
+
+def pick_with_key(
+    record: Mapping[str, Any], field: str | None, usual: Sequence[str], name: str
+) -> tuple[str | None, Any]:
+    """As `pick`, and the key it stands under: (None, None) when there is none."""
     if field is not None:
         if field not in record:
             raise UnusableRowError(f"no_{name}")
-        return record[field]
-    return next((record[key] for key in usual if record.get(key) is not None), None)
+        return field, record[field]
+    for key in usual:
+        value = record.get(key)
+        if value is not None:
+            return key, value
+    return None, None
 
 
 def pick_first(record: Mapping[str, Any], *usual: str) -> Any:

@@ -9,7 +9,7 @@ import pytest
 
 from llamakit.artifacts.frames import read_all
 from llamakit.artifacts.store import Store
-from llamakit.corpus.reading.ingestion import Limits, UniqueIds
+from llamakit.corpus.reading.limits import Limits
 from llamakit.errors import InputError, UsageError
 from llamakit.events import SILENT, Events
 from llamakit.stages.ingest import Ingest
@@ -152,11 +152,6 @@ def test_the_kind_must_be_known(tmp_path: Path) -> None:
 )
 def test_limits(broken: int, rows: int, limit: float, exceeded: bool) -> None:
     assert Limits(limit).exceeded(broken, rows) is exceeded
-
-
-def test_an_id_that_looks_like_a_renamed_one_stays_unique() -> None:
-    ids = UniqueIds()
-    assert [ids.take(name) for name in ("a", "a~2", "a", "a")] == ["a", "a~2", "a~3", "a~4"]
 
 
 @pytest.mark.parametrize(

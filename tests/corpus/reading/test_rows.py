@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import codecs
 import gzip
 import json
 from pathlib import Path
@@ -10,13 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llamakit.corpus.reading import rows as rows_module
-from llamakit.corpus.reading.rows import BrokenRow, Row, read_rows
+from llamakit.corpus.reading.pieces import Piece
+from llamakit.corpus.reading.records import BrokenRow, Row
+from llamakit.corpus.reading.rows import read_rows
 from llamakit.corpus.reading.sources import find_data_files
 
 
 def read(path: Path) -> list[Row | BrokenRow]:
-    files, _ = find_data_files(path, path.name)
-    return [row for file in files for row in read_rows(file)]
+    files = find_data_files(path, path.name).files
+    return [row for file in files for row in read_rows(Piece(file))]
 
 
 def write(path: Path, data: bytes) -> Path:
@@ -114,9 +117,11 @@ def test_parquet_and_what_only_calls_itself_so(tmp_path: Path) -> None:
     values = [{"text": f"t{n}", "n": n} for n in range(3)]
     pl.DataFrame(values).write_parquet(tmp_path / "a.parquet")
     assert [row.value for row in read(tmp_path / "a.parquet") if isinstance(row, Row)] == values
-    (row,) = read(write(tmp_path / "b.parquet", b"PAR1 nonsense"))
-    assert isinstance(row, BrokenRow)
-    assert row.reason == "not_parquet"
+    whole = (tmp_path / "a.parquet").read_bytes()
+    for data, reason in ((b"nonsense", "not_parquet"), (whole[:-20], "truncated_file")):
+        (row,) = read(write(tmp_path / "b.parquet", data))
+        assert isinstance(row, BrokenRow)
+        assert row.reason == reason
 
 
 def test_unknown_endings_are_read_by_content(tmp_path: Path) -> None:
@@ -129,7 +134,19 @@ def test_unknown_endings_are_read_by_content(tmp_path: Path) -> None:
     assert row.reason == "binary"
 
 
-def test_utf16_is_named(tmp_path: Path) -> None:
-    (row,) = read(write(tmp_path / "a.jsonl", '{"a": 1}\n'.encode("utf-16")))
-    assert isinstance(row, BrokenRow)
-    assert row.reason == "not_utf8"
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-32"])
+def test_wide_encodings_with_a_mark_are_read(tmp_path: Path, encoding: str) -> None:
+    text = '{"a": "café 🙂"}\n' * 40_000
+    data = text.encode(encoding)
+    if encoding == "utf-16-be":
+        data = codecs.BOM_UTF16_BE + data
+    found = read(write(tmp_path / "a.jsonl", data))
+    assert [row.line for row in found] == list(range(1, 40_001))
+    assert {row.value["a"] for row in found if isinstance(row, Row)} == {"café 🙂"}
+
+
+def test_a_cut_wide_encoding_is_named(tmp_path: Path) -> None:
+    found = read(write(tmp_path / "a.jsonl", '{"a": 1}\n{"a": "🙂"}'.encode("utf-16")[:-6]))
+    assert found[0] == Row(1, {"a": 1})
+    assert isinstance(found[1], BrokenRow)
+    assert (found[1].reason, found[1].ends_file) == ("not_utf16", True)

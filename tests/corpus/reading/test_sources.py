@@ -13,9 +13,9 @@ def test_a_folder_is_read_deep_in_order_and_says_what_it_passes_over(tmp_path: P
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.write_text("x")
-    files, passed = find_data_files(tmp_path, "folder")
-    assert [file.name for file in files] == ["a.jsonl", "b/1.MD", "b/2.txt"]
-    assert passed == ["b/3.tar.gz", "c.exe"]
+    found = find_data_files(tmp_path, "folder")
+    assert [file.name for file in found.files] == ["a.jsonl", "b/1.MD", "b/2.txt"]
+    assert found.passed == ["b/3.tar.gz", "c.exe"]
 
 
 def test_nothing_there(tmp_path: Path) -> None:
@@ -31,12 +31,12 @@ def test_nothing_there(tmp_path: Path) -> None:
 def test_a_source_is_named_after_its_file(tmp_path: Path, name: str, stem: str) -> None:
     path = tmp_path / Path(name).name
     path.write_text("{}")
-    (file,), _ = find_data_files(path, name)
+    (file,) = find_data_files(path, name).files
     assert file.stem == stem
 
 
 def test_compression_is_told_by_content(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl.gz"
     path.write_text('{"a": 1}\n')
-    (file,), _ = find_data_files(path, path.name)
+    (file,) = find_data_files(path, path.name).files
     assert (file.format, file.compression) == ("jsonl", None)
