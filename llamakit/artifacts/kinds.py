@@ -25,7 +25,7 @@ class Documents(Kind):
 
 
 class Vocabulary(Kind):
-    """`tokenizer.model` (SentencePiece), `tokenizer.vocab`, and `tokenizer.json` with its config."""
+    """`tokenizer.model` (SentencePiece), `tokenizer.vocab`, `tokenizer.json` and its config."""
 
     name = "vocabulary"
 
