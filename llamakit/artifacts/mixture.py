@@ -5,7 +5,8 @@ A mixture holds no text. It says which rows of its inputs are read and how often
     mixture.json                  the inputs' content digests, and the part each shard takes from
     mixture/part-00000.parquet    row, id, source, repeats
 
-The inputs are found in the store by content digest, so a mixture survives renames and copies of
+A mixture of mixtures says so of the documents that those were mixed from. The inputs are found in
+the store by content digest, so a mixture survives renames and copies of
 the store, and never reads text other than what it was made from.
 """
 
@@ -71,26 +72,53 @@ def plain_parts(version: Version[Documents], stage: str) -> list[Path]:
     return version.parts()
 
 
-def document_shards(version: Version[Documents]) -> list[DocumentShard]:
-    """The artifact's shards, in order.
+@dataclass(frozen=True)
+class Piece:
+    """A shard, and where its text lies: the content digest of the plain artifact that holds it, and
+    the part's path in there."""
+
+    shard: DocumentShard
+    digest: str
+    part: str
+
+
+def pieces(version: Version[Documents]) -> list[Piece]:
+    """The artifact's shards with their origins, in order; a mixture of mixtures was flattened when
+    it was written, so origins are always plain documents.
 
     Raises:
         InputError: the version is a mixture and an input of it is gone or changed.
     """
     if not is_mixture(version):
-        return [DocumentShard(part) for part in version.parts()]
+        return [
+            Piece(DocumentShard(part), version.digest, part.relative_to(version.path).as_posix())
+            for part in version.parts()
+        ]
     path = version.path / MIXTURE_FILE
     try:
         listing = json.loads(path.read_text(encoding="utf-8"))
         inputs = [_find(digest, version) for digest in listing["inputs"]]
         return [
-            DocumentShard(
-                inputs[entry["input"]].path / entry["part"], version.path / entry["picks"]
+            Piece(
+                DocumentShard(
+                    inputs[entry["input"]].path / entry["part"], version.path / entry["picks"]
+                ),
+                inputs[entry["input"]].digest,
+                entry["part"],
             )
             for entry in listing["shards"]
         ]
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"the mixture cannot be read ({error})", where=str(path)) from None
+
+
+def document_shards(version: Version[Documents]) -> list[DocumentShard]:
+    """The artifact's shards, in order.
+
+    Raises:
+        InputError: as `pieces`.
+    """
+    return [piece.shard for piece in pieces(version)]
 
 
 def shard_ranges(version: Version[Documents]) -> list[DocumentShard]:
@@ -99,10 +127,15 @@ def shard_ranges(version: Version[Documents]) -> list[DocumentShard]:
     Raises:
         InputError: as `document_shards`; or a part is missing or damaged.
     """
+    return [each for shard in document_shards(version) for each in ranges(shard)]
+
+
+def ranges(shard: DocumentShard) -> list[DocumentShard]:
+    """A shard in ranges of at most `ROWS_PER_RANGE` rows, in order; the same for any number of
+    workers, so that a rerun finds what is done."""
+    rows = max(1, count_rows(shard.picks or shard.part))
     return [
-        replace(shard, rows=(begin, ROWS_PER_RANGE))
-        for shard in document_shards(version)
-        for begin in range(0, max(1, count_rows(shard.picks or shard.part)), ROWS_PER_RANGE)
+        replace(shard, rows=(begin, ROWS_PER_RANGE)) for begin in range(0, rows, ROWS_PER_RANGE)
     ]
 
 
@@ -135,23 +168,39 @@ def iter_documents(
 
 
 def _find(digest: str, mixture: Version[Documents]) -> Version[Kind]:
-    """The version with this content: where the record says, else anywhere in the store."""
+    """The version with this content: where the records say, else anywhere in the store."""
     store = Store(mixture.path.parent.parent)
-    references = [entry.reference for entry in mixture.record.inputs if entry.digest == digest]
-    for reference in references:
-        try:
-            version = store.resolve(reference)
-        except LlamakitError:
-            continue
-        if version.digest == digest:
-            return version
+    tried: list[str] = []
+    if found := _among_inputs(digest, mixture, store, tried):
+        return found
     for name in store.names():
         for version in store.versions(name):
             if version.digest == digest:
                 return version
-    named = references[0] if references else f"content {digest[:12]}"
+    named = tried[0] if tried else f"content {digest[:12]}"
     raise InputError(
         f"{mixture.reference} is mixed from {named}, which is gone or has changed",
         where=str(store.root / named.replace(":", "/") / RECORD_FILE),
         fix="Restore it, or make the mixture anew.",
     )
+
+
+def _among_inputs(
+    digest: str, version: Version[Kind], store: Store, tried: list[str]
+) -> Version[Kind] | None:
+    """The input with this content, or the input of an input: a mixture may be of mixtures. `tried`
+    gets the references that should have led there."""
+    for entry in version.record.inputs:
+        if entry.digest == digest:
+            tried.append(entry.reference)
+        try:
+            found = store.resolve(entry.reference)
+        except LlamakitError:
+            continue
+        if found.digest != entry.digest:
+            continue
+        if found.digest == digest:
+            return found
+        if is_mixture(found) and (inner := _among_inputs(digest, found, store, tried)):
+            return inner
+    return None

@@ -1,30 +1,48 @@
 """Documents of several sources are mixed: which are read, and how often."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Gt
 
 from llamakit.artifacts.draft import Draft
-from llamakit.artifacts.kinds import Documents
+from llamakit.artifacts.kinds import Documents, Vocabulary
 from llamakit.errors import InputError, UsageError, nearest
-from llamakit.stages.fields import Identity, Inputs
-from llamakit.stages.stage import Outcome, Stage
+from llamakit.stages.fields import Identity, Input, Inputs
+from llamakit.stages.sharded import Sharded
+from llamakit.stages.stage import Answer, Outcome
+
+if TYPE_CHECKING:
+    from llamakit.corpus.mixing.inventory import Inventory
+    from llamakit.corpus.mixing.mixture import Mixture
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mix(Stage):
-    """Mix sources by weight, or up-sample some, within a budget and a cap on epochs.
+class Mix(Sharded):
+    """Mix sources by weight, factor or temperature, within a budget and a cap on epochs.
 
-    Copies no text: the mixture names the documents to read and how often. Sources are the
-    documents' `source`; sizes are tokens, estimated as characters / 4."""
+    Copies no text: the mixture names the documents to read and how often. Inputs may be mixtures:
+    their repeats multiply. Sizes are tokens, estimated as characters / 4 where no vocabulary is
+    given. `--dry-run` shows the table of what would be read.
+    """
 
     documents: Inputs[Documents]
     """Documents to mix, one artifact or several."""
+    vocabulary: Input[Vocabulary] | None = None
+    """Vocabulary to count tokens with, instead of estimating them."""
+    by: Identity[Literal["source", "input"]] = "source"
+    """What weights, factors and the temperature are of: the documents' `source`, or the inputs, by
+    their names."""
     weights: Identity[dict[str, float]] = field(default_factory=dict)
     """Share of each source in the mixture's tokens, in any scale; others are left out."""
     upsample: Identity[dict[str, float]] = field(default_factory=dict)
     """How often each source is read, instead of weights; sources not named are read once."""
+    temperature: Identity[Annotated[float, Gt(0)] | None] = None
+    """Instead of weights: shares in proportion to size^(1/temperature). 1 leaves the sizes' shares;
+    the higher, the more equal the shares."""
     max_tokens: Identity[Annotated[int, Ge(1)] | None] = None
     """Tokens of the mixture; by default as many as the inputs of the sources taken have."""
     max_documents: Identity[Annotated[int, Ge(1)] | None] = None
@@ -36,14 +54,15 @@ class Mix(Stage):
     """Draws the documents of partial epochs."""
 
     makes: ClassVar = Documents
-    revision: ClassVar = 1
+    revision: ClassVar = 2
     panel: ClassVar = "Corpus"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for one, other in (("weights", "upsample"), ("max_tokens", "max_documents")):
-            if getattr(self, one) and getattr(self, other):
-                raise UsageError(f"give {one} or {other}, not both", where="mix")
+        for keys in (("weights", "upsample", "temperature"), ("max_tokens", "max_documents")):
+            given = [key for key in keys if getattr(self, key)]
+            if len(given) > 1:
+                raise UsageError(f"give {' or '.join(given)}, not both", where="mix")
         for key in ("weights", "upsample"):
             values = getattr(self, key)
             for source, value in values.items():
@@ -54,67 +73,84 @@ class Mix(Stage):
             if values and not any(values.values()):
                 raise UsageError(f"{key}: all are 0, so nothing would be read", where="mix")
 
-    def run(self, draft: Draft[Documents]) -> Outcome:
-        """Plan by source, draw the documents of partial epochs, write the mixture."""
-        import numpy as np
+    def names_inputs(self) -> bool:
+        """Weights of inputs are by their names."""
+        return self.by == "input"
 
-        from llamakit.corpus.mixing.plan import plan_by_factor, plan_by_weight, table
-        from llamakit.corpus.mixing.writer import take_inventory, write_mixture
+    def run(self, draft: Draft[Documents]) -> Outcome:
+        """Measure, plan, draw the documents of partial epochs, write the mixture."""
+        from llamakit.corpus.mixing.writer import write_mixture
+
+        inventory, mixture = self._mixture(draft, draft.work / "measured")
+        for line in mixture.table():
+            draft.events.note(line)
+        for line in mixture.warnings():
+            draft.events.warn(line)
+        write_mixture(draft.path, inventory, mixture.repeats)
+        return Outcome(
+            counts=mixture.counts(),
+            metrics=mixture.metrics(),
+            headline=f"{mixture.tokens / 1e6:,.2f}M tokens",
+        )
+
+    def forecast(self, draft: Draft[Any]) -> Answer:
+        """The table of what would be read, drawn as a run would draw it."""
+        with TemporaryDirectory() as folder:
+            _, mixture = self._mixture(draft, Path(folder))
+        warnings = mixture.warnings()
+        lines = [*mixture.table(), *(f"warning: {line}" for line in warnings)]
+        return Answer("\n".join(lines), {**mixture.values(), "warnings": warnings})
+
+    def _mixture(self, draft: Draft[Documents], work: Path) -> "tuple[Inventory, Mixture]":
+        from llamakit.corpus.mixing.inventory import take_inventory
+        from llamakit.corpus.mixing.mixture import Wishes, mix
+        from llamakit.text.vocabulary import MODEL_FILE
 
         versions = draft.inputs(self.documents)
-        inventory = take_inventory(versions, draft.events)
+        model = draft.input(self.vocabulary).path / MODEL_FILE if self.vocabulary else None
+        inventory = take_inventory(
+            versions, model, work, engine=self.runs_on(), events=draft.events
+        )
         if not len(inventory.source_of):
             raise InputError("the inputs hold no documents", where="mix")
-        self._check_sources(inventory.sources)
-        unit = np.ones_like(inventory.tokens) if self.max_documents else inventory.tokens
-        sizes = inventory.sizes(unit)
-        budget = self.max_documents or self.max_tokens
-        if self.weights:
-            whole = sum(n for source, n in sizes.items() if self.weights.get(source))
-            plans = plan_by_weight(sizes, self.weights, budget or whole, self.max_epochs)
-        else:
-            plans = plan_by_factor(sizes, self.upsample, budget, self.max_epochs)
-        for line in table(
-            plans, inventory.documents(), "documents" if self.max_documents else "tokens"
-        ):
-            draft.events.note(line)
-        planned = sum(plan.wanted for plan in plans)
-        self._tell(draft, [plan.source for plan in plans if plan.capped], planned, budget)
-        mixed = write_mixture(
-            draft.path, versions, inventory, plans, unit, self.seed, draft.events.warn
+        self._check_names(inventory.groups(self.by)[0], inventory.inputs)
+        mixture = mix(
+            inventory,
+            Wishes(
+                by=self.by,
+                weights=self.weights,
+                factors=self.upsample,
+                temperature=self.temperature,
+                budget=self.max_documents or self.max_tokens,
+                of_documents=self.max_documents is not None,
+                max_epochs=self.max_epochs,
+            ),
+            self.seed,
         )
-        if not mixed.documents:
+        if not mixture.repeats.any():
             raise InputError(
                 "the mixture is empty", where="mix", fix="Raise the budget or the weights."
             )
-        counts = {"documents": mixed.documents, "reads": mixed.reads, "tokens": mixed.tokens}
-        counts |= {f"reads_{s}": n for s, n in sorted(mixed.reads_by_source.items())}
-        return Outcome(
-            counts=counts,
-            metrics={f"epochs_{plan.source}": plan.epochs for plan in plans},
-            headline=f"{mixed.tokens / 1e6:,.2f}M tokens",
-        )
+        return inventory, mixture
 
-    def _check_sources(self, known: list[str]) -> None:
-        for key in ("weights", "upsample"):
-            for source in getattr(self, key):
-                if source not in known:
-                    guess = nearest(source, known)
-                    hint = f"Did you mean {guess!r}? " if guess else ""
-                    raise UsageError(
-                        f"{key}: no document is of source {source!r}",
-                        where="mix",
-                        fix=f"{hint}There are: {', '.join(known[:20])}.",
-                    )
-
-    def _tell(
-        self, draft: Draft[Documents], capped: list[str], planned: float, budget: int | None
-    ) -> None:
-        if not capped:
-            return
-        names = ", ".join(capped)
-        draft.events.warn(f"{names}: read {self.max_epochs:g} times, the cap (--max-epochs)")
-        if budget and planned < 0.999 * budget:
-            draft.events.warn(
-                f"every source is capped: the mixture has {planned:,.0f} of {budget:,} asked for"
+    def _check_names(self, known: Sequence[str], inputs: Sequence[str]) -> None:
+        if self.by == "input" and (twice := {name for name in inputs if inputs.count(name) > 1}):
+            raise UsageError(
+                f"two inputs are called {', '.join(sorted(twice))}: names do not tell them apart",
+                where="mix",
+                fix="Make one of them under another --name, or mix by source.",
             )
+        for key in ("weights", "upsample"):
+            for name in getattr(self, key):
+                if name in known:
+                    continue
+                guess = nearest(name, list(known))
+                hint = f"Did you mean {guess!r}? " if guess else ""
+                if self.by == "source" and name in inputs:
+                    hint = "It is an input: inputs are weighed with --by input. "
+                what = "no input is called" if self.by == "input" else "no document is of source"
+                raise UsageError(
+                    f"{key}: {what} {name!r}",
+                    where="mix",
+                    fix=f"{hint}There are: {', '.join(known[:20])}.",
+                )

@@ -79,14 +79,15 @@ def prepare(stage: Stage, store: Store) -> Prepared:
                 )
             inputs[str(reference)] = version
             entries.append(InputEntry(key, version.reference, version.digest))
-    fingerprint = json_digest(
-        {
-            "stage": stage.command(),
-            "revision": stage.revision,
-            "config": stage.config(),
-            "inputs": [[entry.role, entry.digest] for entry in entries],
-        }
-    )
+    identity: dict[str, Any] = {
+        "stage": stage.command(),
+        "revision": stage.revision,
+        "config": stage.config(),
+        "inputs": [[entry.role, entry.digest] for entry in entries],
+    }
+    if stage.names_inputs():
+        identity["names"] = [entry.reference.partition(":")[0] for entry in entries]
+    fingerprint = json_digest(identity)
     return Prepared(stage, fingerprint, inputs, sources, entries)
 
 

@@ -119,6 +119,10 @@ class Stage:
                 found[key] = (item, tuple(value) if item.many else (value,))
         return found
 
+    def names_inputs(self) -> bool:
+        """Whether the config speaks of inputs by name: only then do names shape the result."""
+        return False
+
     def output_kind(self) -> type[Kind]:
         """The kind this very config writes."""
         if isinstance(self.makes, tuple):

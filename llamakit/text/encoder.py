@@ -43,6 +43,11 @@ class Encoder:
         self._held = 0
         self._cut = can_be_cut(vocabulary)
 
+    @property
+    def bytes_per_token(self) -> int:
+        """Bytes of one id."""
+        return self._dtype.itemsize
+
     def encode(self, texts: Iterable[str]) -> Iterator[bytes]:
         """For each text BOS, the ids that `Vocabulary.encode` gives, EOS."""
         for batch in _batches(texts):

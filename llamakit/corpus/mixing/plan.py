@@ -1,6 +1,6 @@
-"""How often each document of a mixture is read: weights or factors by source, a budget, a cap.
+"""How often each part of a mixture is read: weights, factors or a temperature, a budget, a cap.
 
-Shares are of tokens, not of documents; tokens are estimated from characters.
+Shares are of tokens, not of documents.
 """
 
 from __future__ import annotations
@@ -8,101 +8,119 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
 
-I64 = NDArray[np.int64]
+@dataclass(frozen=True)
+class Component:
+    """What is weighed as one: a source, or an input. Sizes are in tokens (or documents, when the
+    budget is in documents)."""
 
-CHARACTERS_PER_TOKEN = 4
+    name: str
+    documents: int
+    """Distinct documents."""
+    distinct: int
+    """Size of its documents, each once."""
+    size: int
+    """Size as it is read once: documents of a mixture as often as that reads them."""
+    most: float
+    """Readings of its most read source when it is read once: 1, or more for a mixture."""
 
 
 @dataclass(frozen=True)
-class SourcePlan:
-    """What a mixture takes of one source. `size` and `wanted` are in tokens (or documents, when
-    the budget is in documents); `epochs` is how often the source is read; `capped` whether the
-    limit on epochs holds it back."""
+class Plan:
+    """What a mixture takes of one component."""
 
-    source: str
-    size: int
-    epochs: float
+    component: Component
+    asked: float
+    """Its share of the mixture as wished for (0-1), before any cap."""
+    factor: float
+    """How often it is read."""
     capped: bool
+    """Whether the limit on epochs holds it back."""
 
     @property
     def wanted(self) -> float:
-        """Tokens (or documents) read."""
-        return self.size * self.epochs
+        """Size read."""
+        return self.component.size * self.factor
+
+    @property
+    def epochs(self) -> float:
+        """How often its documents are read, on average over their text."""
+        return self.wanted / max(self.component.distinct, 1)
 
 
 def plan_by_weight(
-    sizes: Mapping[str, int], weights: Mapping[str, float], budget: float, max_epochs: float
-) -> list[SourcePlan]:
-    """Give each source its share of the budget; what the cap takes from one, the others share.
+    components: Sequence[Component], weights: Mapping[str, float], budget: float, max_epochs: float
+) -> list[Plan]:
+    """Give each component its share of the budget; what the cap takes from one, the others share.
 
     Args:
-        sizes: tokens by source.
-        weights: share of the mixture by source, in any scale; a source without one is left out.
-        budget: tokens of the whole mixture.
+        weights: share of the mixture by name, in any scale; a component without one is left out.
+        budget: size of the whole mixture.
+        max_epochs: how often any source is read at most.
     """
-    epochs = dict.fromkeys(sizes, 0.0)
-    open_ = {s for s in sizes if weights.get(s, 0) > 0 and sizes[s] > 0}
+    known = {c.name: c for c in components}
+    limits = {c.name: max_epochs / c.most for c in components}
+    wished = {c.name: weights.get(c.name, 0.0) if c.size else 0.0 for c in components}
+    whole = sum(wished.values()) or 1.0
+    factors = dict.fromkeys(known, 0.0)
+    open_ = {name for name, weight in wished.items() if weight > 0}
     capped: set[str] = set()
     left = budget
     while open_:
-        total = sum(weights[s] for s in open_)
-        over = {s for s in open_ if left * weights[s] / total > max_epochs * sizes[s]}
-        for source in over or open_:
-            epochs[source] = max_epochs if over else left * weights[source] / total / sizes[source]
+        # In the components' order: a sum's last bit must not depend on a set's.
+        total = sum(wished[name] for name in known if name in open_)
+        wants = {name: left * wished[name] / total / known[name].size for name in open_}
+        over = {name for name in open_ if wants[name] > limits[name] * (1 + 1e-12)}
+        for name in over or open_:
+            factors[name] = limits[name] if over else wants[name]
         if not over:
             break
-        # In the sources' order: a sum's last bit must not depend on a set's.
-        left -= sum(max_epochs * sizes[s] for s in sizes if s in over)
+        left -= sum(limits[name] * known[name].size for name in known if name in over)
         open_, capped = open_ - over, capped | over
-    return [SourcePlan(s, sizes[s], epochs[s], s in capped) for s in sizes]
+    return [Plan(c, wished[c.name] / whole, factors[c.name], c.name in capped) for c in components]
 
 
 def plan_by_factor(
-    sizes: Mapping[str, int],
+    components: Sequence[Component],
     factors: Mapping[str, float],
     budget: float | None,
     max_epochs: float,
-) -> list[SourcePlan]:
-    """Read each source `factor` times (once where none is named), scaled to the budget if any."""
-    wanted = {s: sizes[s] * factors.get(s, 1.0) for s in sizes}
+) -> list[Plan]:
+    """Read each component `factor` times (once where none is named); scaled to a budget if any."""
+    wanted = {c.name: c.size * factors.get(c.name, 1.0) for c in components}
     if budget is not None:
-        return plan_by_weight(sizes, wanted, budget, max_epochs)
-    return [
-        SourcePlan(s, n, min(factors.get(s, 1.0), max_epochs), factors.get(s, 1.0) > max_epochs)
-        for s, n in sizes.items()
-    ]
+        return plan_by_weight(components, wanted, budget, max_epochs)
+    whole = sum(wanted.values()) or 1.0
+    plans = []
+    for c in components:
+        factor, limit = factors.get(c.name, 1.0), max_epochs / c.most
+        plans.append(Plan(c, wanted[c.name] / whole, min(factor, limit), factor > limit))
+    return plans
 
 
-def draw_repeats(sizes: I64, epochs: float, seed: int, stream: int) -> I64:
-    """How often each document of one source is read: whole epochs, and a drawn part of one more.
+def weights_by_temperature(components: Sequence[Component], temperature: float) -> dict[str, float]:
+    """Weights proportional to size^(1/temperature): 1 keeps the sizes' shares, and the higher the
+    nearer all shares are to each other (Raffel et al. 2020, §3.5.2; mT5's α is 1/temperature)."""
+    largest = max((c.size for c in components), default=1) or 1
+    return {c.name: (c.size / largest) ** (1.0 / temperature) for c in components}
+
+
+def table(plans: Sequence[Plan], achieved: Sequence[int], unit: str) -> list[str]:
+    """The plan as lines of text: source, documents, tokens there are and are read, epochs, shares.
 
     Args:
-        sizes: tokens (or 1) a document.
-        epochs: e.g. 2.5: everything twice, and documents of half the source's size once more.
-        stream: separates the draws of the sources.
+        achieved: size of what is read of each component, after the draw.
+        unit: `tokens` or `documents`.
     """
-    whole = int(epochs)
-    repeats = np.full(len(sizes), whole, np.int64)
-    rest = (epochs - whole) * float(sizes.sum())
-    if rest > 0:
-        order = np.random.default_rng([seed, stream]).permutation(len(sizes))
-        filled = np.cumsum(sizes[order])
-        # The document that crosses the line is in when more than half of it fits.
-        repeats[order[filled - sizes[order] / 2 <= rest]] += 1
-    return repeats
-
-
-def table(plans: Sequence[SourcePlan], documents: Mapping[str, int], unit: str) -> list[str]:
-    """The plan as lines of text: source, documents, size, epochs, share."""
-    total = sum(plan.wanted for plan in plans) or 1.0
-    width = max([6, *(len(plan.source) for plan in plans)])
-    lines = [f"{'source':<{width}}  documents  {unit:>14}  epochs   share"]
-    for plan in plans:
+    total = sum(achieved) or 1
+    width = max([6, *(len(plan.component.name) for plan in plans)])
+    read = f"{unit} read"
+    lines = [f"{'source':<{width}}  documents  {unit:>14}  {read:>14}  epochs   asked   share"]
+    for plan, size in zip(plans, achieved, strict=True):
+        c = plan.component
         lines.append(
-            f"{plan.source:<{width}}  {documents[plan.source]:>9,}  {plan.wanted:>14,.0f}  "
-            f"{plan.epochs:>6.2f}  {plan.wanted / total:>6.1%}" + ("  (capped)" * plan.capped)
+            f"{c.name:<{width}}  {c.documents:>9,}  {c.distinct:>14,}  {size:>14,}  "
+            f"{size / max(c.distinct, 1):>6.2f}  {plan.asked:>6.1%}  {size / total:>6.1%}"
+            + ("  (capped)" * plan.capped)
         )
     return lines
