@@ -6,7 +6,14 @@ import multiprocessing
 import os
 import signal
 import threading
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+    as_completed,
+    wait,
+)
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar
@@ -37,6 +44,17 @@ def run_in_processes(work: Work[S], workers: int) -> None:
             work.warn(f"{work.label}: a worker process died; {len(lost)} unfinished run again")
         for index in lost:
             work.died(index)
+
+
+def run_in_threads(work: Work[S], workers: int) -> None:
+    """Do `work` in threads of this process; the first error stops what has not begun."""
+    pool = ThreadPoolExecutor(workers)
+    try:
+        running = {pool.submit(work.function, work.shards[index]): index for index in work.todo}
+        for future in as_completed(running):
+            work.finish(running[future], future.result())
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _in_pool(work: Work[S], batch: list[int], processes: int) -> tuple[set[int], list[int]]:

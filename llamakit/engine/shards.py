@@ -37,6 +37,7 @@ def map_shards(
     events: Events,
     label: str,
     unit: str = "shards",
+    threads: bool = False,
 ) -> list[Result]:
     """Call `function` on every shard and return the results in the shards' order.
 
@@ -45,6 +46,8 @@ def map_shards(
             writes its own output atomically and returns a JSON-able dict of counts.
         done: folder that keeps each shard's result, so that a rerun skips the shards in it.
         engine: where; with the local engine and one worker, in this process.
+        threads: the function works outside the interpreter's lock (kernels, parquet), so that the
+            local engine runs it in threads of this process and spares starting others.
 
     Raises:
         LlamakitError: a shard failed (its own error), killed its worker again and again, or the
@@ -59,24 +62,27 @@ def map_shards(
             task.advance()
 
         if todo:
-            _run(Work(function, shards, todo, done, label, finish, events.warn), engine)
+            _run(Work(function, shards, todo, done, label, finish, events.warn), engine, threads)
     return [
         json.loads(_result_path(done, index).read_text(encoding="utf-8"))
         for index in range(len(shards))
     ]
 
 
-def _run(work: Work[S], engine: Engine) -> None:
+def _run(work: Work[S], engine: Engine, threads: bool) -> None:
     if engine.kind == "ray":
         from llamakit.engine.ray_tasks import run_on_ray
 
         run_on_ray(work, engine.workers)
         return
-    from llamakit.engine.local import processors, run_in_processes
+    from llamakit.engine.local import processors, run_in_processes, run_in_threads
 
     workers = engine.workers or processors()
     if workers > 1 and len(work.todo) > 1:
-        run_in_processes(work, workers)
+        if threads:
+            run_in_threads(work, workers)
+        else:
+            run_in_processes(work, workers)
         return
     for index in work.todo:
         work.finish(index, work.function(work.shards[index]))

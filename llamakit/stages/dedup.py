@@ -1,7 +1,7 @@
 """Documents lose their exact and near-duplicates."""
 
-from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from dataclasses import dataclass, field
+from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Interval
 
@@ -15,27 +15,33 @@ from llamakit.stages.stage import Outcome
 
 @dataclass(frozen=True, kw_only=True)
 class Dedup(Sharded):
-    """Remove exact and near-duplicate documents, keeping the first of each cluster.
+    """Remove exact and near-duplicate documents, keeping one of each cluster.
 
-    Candidates come from MinHash bands over word n-grams, and each is verified by its true Jaccard
+    Candidates come from MinHash bands over n-grams, and each is verified by its true Jaccard
     similarity. What is removed goes to `rejected/` with the id it duplicates."""
 
     documents: Input[Documents]
     """Documents to deduplicate."""
     similarity: Identity[Annotated[float, Interval(gt=0, le=1)]] = 0.8
-    """Jaccard similarity of word n-grams from which two documents are duplicates; 1 removes exact
-    copies only (letter case and blanks aside)."""
+    """Jaccard similarity of n-grams from which two documents are duplicates; 1 removes exact copies
+    only (letter case and blanks aside)."""
     ngram: Identity[Annotated[int, Interval(ge=1, le=32)]] = 5
-    """Words in an n-gram."""
+    """Words in an n-gram; characters in documents of scripts without spaces."""
+    keep: Identity[Literal["first", "longest", "source"]] = "first"
+    """Which document of a cluster survives; the first decides among equals."""
+    sources: Identity[list[str]] = field(default_factory=list)
+    """Sources from the best down, for --keep source; others come last."""
     num_perm: Identity[Annotated[int, Interval(ge=16, le=1024)]] = 128
     """MinHash values of a document."""
     bands: Identity[Annotated[int, Ge(1)] | None] = None
     """Bands of MinHash values; by default chosen for the similarity (25 x 5 for 0.8)."""
     rows: Identity[Annotated[int, Ge(1)] | None] = None
     """MinHash values in a band; goes with --bands."""
+    seed: Identity[Annotated[int, Interval(ge=0, lt=2**32)]] = 1
+    """Seed of the permutations, as datasketch draws them."""
 
     makes: ClassVar = Documents
-    revision: ClassVar = 1
+    revision: ClassVar = 2
     panel: ClassVar = "Corpus"
 
     def __post_init__(self) -> None:
@@ -48,40 +54,46 @@ class Dedup(Sharded):
                 f"num_perm is {self.num_perm}",
                 where="dedup",
             )
+        if (self.keep == "source") != bool(self.sources):
+            raise UsageError("keep = source and sources go together", where="dedup")
 
     def run(self, draft: Draft[Documents]) -> Outcome:
-        """Keep each cluster's first document, in the order of the input."""
+        """Keep one document of each cluster, in the order of the input."""
         from llamakit.artifacts.mixture import plain_parts
-        from llamakit.corpus.duplicates.deduplication import Settings, deduplicate
+        from llamakit.corpus.duplicates.deduplication import Deduplication, lost_sources
+        from llamakit.corpus.duplicates.settings import Settings
         from llamakit.corpus.duplicates.signatures import choose_bands
 
         bands, rows = choose_bands(self.similarity, self.num_perm)
-        found = deduplicate(
-            plain_parts(draft.input(self.documents), "dedup"),
-            draft.path,
-            draft.work,
-            Settings(
-                similarity=self.similarity,
-                ngram=self.ngram,
-                num_perm=self.num_perm,
-                bands=self.bands or bands,
-                rows=self.rows or rows,
-            ),
-            engine=self.runs_on(),
-            events=draft.events,
+        settings = Settings(
+            similarity=self.similarity,
+            ngram=self.ngram,
+            num_perm=self.num_perm,
+            bands=self.bands or bands,
+            rows=self.rows or rows,
+            seed=self.seed,
+            keep=self.keep,
+            sources=tuple(self.sources),
         )
-        removed = found.exact + found.near
+        parts = plain_parts(draft.input(self.documents), "dedup")
+        task = Deduplication(parts, draft.work, settings, self.runs_on(), draft.events)
+        found = task.run(draft.path)
+        for source, kept, removed in lost_sources(found.sources):
+            draft.events.warn(f"{source} loses {removed:,} of its {kept + removed:,} documents")
+        removed = len(found.verdicts)
+        exact = int(found.verdicts["exact"].sum())
         share = removed / max(found.documents, 1)
         return Outcome(
             counts={
                 "documents": found.documents - removed,
                 "rejected": removed,
-                "rejected_exact_duplicate": found.exact,
-                "rejected_near_duplicate": found.near,
-                "clusters": found.clusters,
-                "largest_cluster": found.largest,
+                "rejected_exact_duplicate": exact,
+                "rejected_near_duplicate": removed - exact,
+                "clusters": len(found.sizes),
+                "largest_cluster": int(found.sizes.max(initial=1)),
                 "candidate_pairs": found.candidates,
                 "verified_pairs": found.verified,
+                "removed_through_a_chain": int(found.verdicts["match"].count()),
             },
             metrics={"removed_share": share},
             headline=f"{share:.1%} removed",

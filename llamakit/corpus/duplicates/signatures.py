@@ -1,60 +1,74 @@
-"""The MinHash kernel: signatures of shingled documents, bit-identical to datasketch 2 (affine32).
-
-Kept by itself: a compiled kernel may take its place, and must give the same bytes.
-"""
+"""MinHash signatures, bit-identical to datasketch 2 (affine32), and the bands cut from them."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from llamakit.corpus.duplicates.shingles import Shingles, mix64
+from llamakit.corpus.duplicates import kernel
+from llamakit.corpus.duplicates.alphabet import alphabet
+from llamakit.corpus.duplicates.shingles import shingle_keys
+from llamakit.corpus.duplicates.texts import Texts
 
 U32 = NDArray[np.uint32]
 U64 = NDArray[np.uint64]
+I64 = NDArray[np.int64]
 
-EMPTY = np.uint32(2**32 - 1)
-"""Every value of the signature of a document without shingles."""
-
-_BLOCK = 2**15
+SEED = 1
+"""datasketch's default."""
 
 
-def signatures(shingles: Shingles, num_perm: int, seed: int = 1) -> U32:
-    """MinHash values, one row of `num_perm` a document.
+@dataclass(frozen=True)
+class Sketches:
+    """What stands for n documents: `exact` (2, n), equal where the normalised texts are;
+    `signatures` (n, num_perm); `n_shingles` (n,), none where there are no words."""
+
+    exact: U64
+    signatures: U32
+    n_shingles: I64
+
+
+def sketch(texts: Texts, ngram: int, num_perm: int, seed: int = SEED) -> Sketches:
+    """Read each text once.
 
     The permutations are datasketch's, h -> a h + b modulo 2^32 with a odd, of the low 32 bits of a
     shingle's hash after the MurmurHash3 finaliser.
     """
-    a, b = _permutations(num_perm, seed)
-    values = _mix32(shingles.hashes.astype(np.uint32))
-    n_documents = len(shingles.offsets) - 1
-    result = np.full((num_perm, n_documents), EMPTY, np.uint32)
-    for first, last in _blocks(shingles.offsets):
-        start, stop = shingles.offsets[first], shingles.offsets[last]
-        filled = np.flatnonzero(np.diff(shingles.offsets[first : last + 1])) + first
-        if not len(filled):
-            continue
-        block = values[start:stop]
-        begins = shingles.offsets[filled] - start
-        permuted = np.empty_like(block)
-        for k in range(num_perm):
-            np.multiply(block, a[k], out=permuted)
-            np.add(permuted, b[k], out=permuted)
-            result[k, filled] = np.minimum.reduceat(permuted, begins)
-    return np.ascontiguousarray(result.T)
+    count = len(texts)
+    found = Sketches(
+        np.empty((2, count), np.uint64),
+        np.empty((count, num_perm), np.uint32),
+        np.zeros(count, np.int64),
+    )
+    table, room = alphabet(), kernel.WINDOW + ngram
+    kernel.sketch(
+        texts.data,
+        texts.offsets,
+        table.letters,
+        table.entries,
+        table.expansions,
+        texts.by_character,
+        shingle_keys(ngram),
+        *permutations(num_perm, seed),
+        found.exact,
+        found.signatures,
+        found.n_shingles,
+        np.empty(room, np.uint64),
+        np.empty(room, np.uint64),
+        np.empty(room, np.uint32),
+        np.empty(6, np.uint64),
+    )
+    return found
 
 
-def band_keys(values: U32, bands: int, rows: int) -> U64:
-    """One 64-bit key a band and document, (bands, documents): equal rows, equal key."""
-    n_documents = len(values)
-    keys = np.empty((bands, n_documents), np.uint64)
-    for band in range(bands):
-        key = np.full(n_documents, band, np.uint64)
-        for row in range(rows):
-            key = mix64(key * np.uint64(0x9E3779B97F4A7C15) + values[:, band * rows + row])
-        keys[band] = key
+def band_keys(sketches: Sketches, bands: int, rows: int) -> U64:
+    """One 64-bit key a band and document, (bands, documents): equal values, equal key; all ones
+    for a document without words."""
+    keys = np.empty((bands, len(sketches.n_shingles)), np.uint64)
+    kernel.band_keys(sketches.signatures, sketches.n_shingles, bands, rows, keys)
     return keys
 
 
@@ -73,29 +87,8 @@ def choose_bands(similarity: float, num_perm: int, found: float = 0.9995) -> tup
     return best
 
 
-def _blocks(offsets: NDArray[np.int64]) -> list[tuple[int, int]]:
-    """Ranges of documents whose shingles fit the cache together (at least one document)."""
-    blocks = []
-    first, n_documents = 0, len(offsets) - 1
-    while first < n_documents:
-        last = int(np.searchsorted(offsets, offsets[first] + _BLOCK, side="right")) - 1
-        last = min(max(last, first + 1), n_documents)
-        blocks.append((first, last))
-        first = last
-    return blocks
-
-
-def _mix32(values: U32) -> U32:
-    """The 32-bit MurmurHash3 finaliser."""
-    values = values ^ (values >> np.uint32(16))
-    values = values * np.uint32(0x85EBCA6B)
-    values = values ^ (values >> np.uint32(13))
-    values = values * np.uint32(0xC2B2AE35)
-    return values ^ (values >> np.uint32(16))
-
-
 @cache
-def _permutations(num_perm: int, seed: int) -> tuple[U32, U32]:
+def permutations(num_perm: int, seed: int = SEED) -> tuple[U32, U32]:
     """datasketch's draws, from numpy's frozen legacy generator."""
     random = np.random.RandomState(seed)
     a = random.randint(0, 2**31, num_perm, dtype=np.uint32) * np.uint32(2) + np.uint32(1)
