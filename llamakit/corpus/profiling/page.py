@@ -96,7 +96,7 @@ def _copies(page: Page, profiles: Profiles) -> None:
         for unit, found in profile["copies"].items():
             rows.append(
                 [
-                    f"{name}: {unit}",
+                    f"{name}: {'whole ' if unit == 'documents' else ''}{unit}",
                     found["items"],
                     found["copies"],
                     per_cent(found["share"]),

@@ -19,8 +19,8 @@ def add_languages(page: Page, profiles: Profiles) -> None:
     """Shares of the documents by language, with the paper's."""
     page.section(
         "Languages",
-        "Documents by language: as they name it, else as it is identified by the beginning of their"
-        " text. The paper's figures (table 10) come from another identifier; its unknown is partly"
+        "Documents by language: as they name it, else as it is identified from their text. The"
+        " paper's figures (table 10) come from another identifier; its unknown is partly"
         " code.",
     )
     columns = list(profiles.values())
