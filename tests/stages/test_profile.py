@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from llamakit.artifacts.frames import read_table
+from llamakit.artifacts.mixture import shard_ranges
 from llamakit.artifacts.store import Store, Version
 from llamakit.errors import InputError, UsageError
 from llamakit.stages.filter import Filter
@@ -95,14 +96,11 @@ def test_shards_and_workers_change_nothing(
             for row in ROWS]  # fmt: skip
     whole = _documents(store, tmp_path, many, "raw")
     one = _profiled(store, whole)
-    monkeypatch.setattr("llamakit.artifacts.frames.ROWS_PER_PART", 10)
-    monkeypatch.setattr("llamakit.corpus.reading.ingestion.ROWS_PER_PART", 10, raising=False)
-    other = Store(tmp_path / "other")
-    split = _documents(other, tmp_path, many, "raw")
-    assert len(split.parts()) == 5
-    assert _profiled(other, split) == one
-    spread = Profile(documents=(split,), pii_sample=1.0, workers=3)
-    assert _report(produce(spread, other, force=True).version) == one
+    monkeypatch.setattr("llamakit.artifacts.mixture.ROWS_PER_RANGE", 10)
+    assert len(shard_ranges(whole)) == 5
+    for workers in (1, 3):
+        stage = Profile(documents=(whole,), pii_sample=1.0, workers=workers)
+        assert _report(produce(stage, store, force=True).version) == one
 
 
 def test_pieces_of_a_shard_change_nothing(
