@@ -47,7 +47,7 @@ class Draft(Generic[K]):
         folder: Path,
         events: Events,
         inputs: Mapping[str, Version[Kind]] | None = None,
-        sources: Mapping[str, SourceFile] | None = None,
+        sources: Mapping[str, Sequence[SourceFile]] | None = None,
     ) -> None:
         self.folder = folder
         self.path = folder / "version"
@@ -71,8 +71,8 @@ class Draft(Generic[K]):
         return [self.input(reference) for reference in references]
 
     def files(self, references: Sequence[str]) -> list[SourceFile]:
-        """The files and folders that a `Files` field names."""
-        return [self._sources[reference] for reference in references]
+        """The files and folders that a `Files` field names, those of a pattern one by one."""
+        return [source for reference in references for source in self._sources[reference]]
 
     def writing(self, relative: str) -> AbstractContextManager[Path]:
         """A temporary path that becomes `relative` in the version when the block succeeds."""
@@ -85,7 +85,7 @@ def drafting(
     fingerprint: str,
     events: Events,
     inputs: Mapping[str, Version[Kind]],
-    sources: Mapping[str, SourceFile],
+    sources: Mapping[str, Sequence[SourceFile]],
 ) -> Iterator[Draft[Kind]]:
     """Hold the draft of `fingerprint`; waits while another process works on it."""
     drafts = store.root / DRAFTS

@@ -15,6 +15,7 @@ from llamakit.errors import InputError, UsageError, nearest
 K_co = TypeVar("K_co", bound=Kind, covariant=True)
 
 DRAFTS = ".drafts"
+FETCHED = ".fetched"
 TAGS_FILE = "tags.json"
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _VERSION_PATTERN = re.compile(r"v([1-9][0-9]*)")

@@ -13,7 +13,7 @@ from llamakit.artifacts.digest import file_digest, named_digest
 from llamakit.artifacts.files import write_json
 from llamakit.artifacts.kinds import Kind
 from llamakit.artifacts.record import RECORD_FILE, InputEntry, payload_digest
-from llamakit.artifacts.store import DRAFTS, NAME_PATTERN, TAGS_FILE, Store, Version
+from llamakit.artifacts.store import DRAFTS, FETCHED, NAME_PATTERN, TAGS_FILE, Store, Version
 from llamakit.errors import LlamakitError, UsageError
 
 
@@ -171,8 +171,8 @@ class Garbage:
 
 
 def find_garbage(store: Store) -> list[Garbage]:
-    """Drafts nobody works on, locks nobody holds, and versions that no newest or tagged version
-    descends from."""
+    """Drafts nobody works on, locks nobody holds, copies of remote files, and versions that no
+    newest or tagged version descends from."""
     found = []
     drafts = store.root / DRAFTS
     for path in sorted(drafts.iterdir()) if drafts.is_dir() else []:
@@ -183,6 +183,9 @@ def find_garbage(store: Store) -> list[Garbage]:
             path.suffix == ".lock" and not path.with_suffix("").exists() and not lock.is_held(path)
         ):
             found.append(Garbage(path, "a lock nobody holds", path.stat().st_size))
+    fetched = store.root / FETCHED
+    if fetched.is_dir():
+        found.append(Garbage(fetched, "copies of what URLs name, fetched again", _size(fetched)))
     kept = {version.path.resolve() for version in _reachable(store)}
     for name in store.names():
         for version in store.versions(name):

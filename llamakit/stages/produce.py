@@ -25,7 +25,7 @@ from llamakit.artifacts.record import InputEntry, Record
 from llamakit.artifacts.store import DRAFTS, Store, Version, check_name
 from llamakit.errors import InputError
 from llamakit.events import SILENT, Events
-from llamakit.stages.source import find_source
+from llamakit.stages.source import described, find_sources
 from llamakit.stages.stage import Answer, Outcome, Stage
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
@@ -39,8 +39,8 @@ class Prepared:
     fingerprint: str
     inputs: dict[str, Version[Kind]]
     """Versions by reference as given."""
-    sources: dict[str, SourceFile]
-    """Files and folders by reference as given."""
+    sources: dict[str, list[SourceFile]]
+    """Files and folders by reference as given; a pattern or a URL may name several."""
     entries: list[InputEntry]
 
 
@@ -53,22 +53,21 @@ class Made:
     unmet: list[str]
 
 
-def prepare(stage: Stage, store: Store) -> Prepared:
+def prepare(stage: Stage, store: Store, events: Events = SILENT) -> Prepared:
     """Resolve and check the stage's inputs, and compute its fingerprint.
 
     Raises:
         InputError: an input is missing, broken, or of the wrong kind.
     """
     inputs: dict[str, Version[Kind]] = {}
-    sources: dict[str, SourceFile] = {}
+    sources: dict[str, list[SourceFile]] = {}
     entries: list[InputEntry] = []
     for key, (item, references) in stage.references().items():
         for reference in references:
             if item.role.name == "files":
-                source = find_source(str(reference), store)
-                sources[str(reference)] = source
-                shown = source.artifact.reference if source.artifact else str(source.path)
-                entries.append(InputEntry(key, shown, source.digest))
+                found = find_sources(str(reference), store, events)
+                sources[str(reference)] = found
+                entries += [InputEntry(key, *each) for each in described(str(reference), found)]
                 continue
             version = store.resolve(reference)
             if version.kind not in item.role.kinds:
@@ -105,7 +104,7 @@ def produce(
     make the same version, one works and the other waits and reuses.
     """
     label = check_name(name or stage.command())
-    prepared = prepare(stage, store)
+    prepared = prepare(stage, store, events)
     if not force and (found := store.find(label, prepared.fingerprint)):
         return _reused(stage, found, events)
     with drafting(store, prepared.fingerprint, events, prepared.inputs, prepared.sources) as draft:
@@ -122,9 +121,10 @@ def produce(
 def _check_inputs(prepared: Prepared) -> None:
     for version in prepared.inputs.values():
         check_payload(version)
-    for source in prepared.sources.values():
-        if source.artifact:
-            check_payload(source.artifact, within=source.path)
+    for found in prepared.sources.values():
+        for source in found:
+            if source.artifact:
+                check_payload(source.artifact, within=source.path)
 
 
 def _reused(stage: Stage, version: Version[Kind], events: Events) -> Made:

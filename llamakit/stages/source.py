@@ -1,35 +1,51 @@
-"""What a `Files` field names: a path on disk, a raw artifact, or a file in one, with its digest."""
+"""What a `Files` field names: paths, patterns, URLs, raw artifacts or files in them; digests."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import fnmatch
+from glob import glob
+from pathlib import Path, PurePosixPath
 
-from llamakit.artifacts.digest import content_digest, file_digest, named_digest
+from llamakit.artifacts.digest import content_digest, file_digest, json_digest, named_digest
 from llamakit.artifacts.draft import SourceFile
 from llamakit.artifacts.kinds import Kind, Raw
 from llamakit.artifacts.record import RECORD_FILE
+from llamakit.artifacts.remote import Fetched, fetch, fixed_base, is_url
 from llamakit.artifacts.store import Store, Version
 from llamakit.errors import InputError, LlamakitError
+from llamakit.events import SILENT, Events
 
 
-def find_source(reference: str, store: Store) -> SourceFile:
-    """What one value of a `Files` field names: a path, a raw artifact, or `RAW/FILE` in one.
+def find_sources(reference: str, store: Store, events: Events = SILENT) -> list[SourceFile]:
+    """What one value of a `Files` field names: a path, a pattern, a URL, a raw artifact, or
+    `RAW/FILE` in one, where FILE may be a pattern too.
 
     A path on disk wins. A plain file's name is part of its digest, since ids and sources are made
-    from it.
+    from it; of a pattern, the name below the folder before its first wildcard.
+
+    Raises:
+        InputError: nothing is there, or the pattern matches nothing.
     """
     path = Path(reference)
+    if is_url(reference):
+        return _fetched(fetch(reference, store.root, events), reference)
     home = next((p for p in (path, *path.parents) if (p / RECORD_FILE).is_file()), None)
     if home is not None:
         return _in_version(store.open(home), path.relative_to(home).as_posix(), reference)
     if path.exists():
-        return SourceFile(path, path.name, named_digest(path.name, _path_digest(path)))
+        return [SourceFile(path, path.name, named_digest(path.name, _path_digest(path)))]
+    pattern = any(sign in reference for sign in "*?[")
+    if pattern and (matches := _matches(reference)):
+        return matches
     if reference.startswith(("/", ".")):
-        raise InputError("no such file or folder", where=reference)
+        what = "no file matches the pattern" if pattern else "no such file or folder"
+        raise InputError(what, where=reference)
     head, _, inner = reference.partition("/")
     try:
         version = store.resolve(head)
     except LlamakitError as error:
+        if pattern:
+            raise InputError("no file matches the pattern", where=reference) from None
         raise InputError(
             f"{reference!r} is neither a file here nor a raw artifact",
             where=str(Path.cwd()),
@@ -38,24 +54,63 @@ def find_source(reference: str, store: Store) -> SourceFile:
     return _in_version(version, inner or ".", reference)
 
 
-def _in_version(version: Version[Kind], inner: str, reference: str) -> SourceFile:
+def described(reference: str, found: list[SourceFile]) -> list[tuple[str, str]]:
+    """How a reference stands in the record: name and digest, one pair for all files of a pattern or
+    a URL; a pair for each that lies in an artifact, for its lineage."""
+    artifacts = [(each.artifact.reference, each.digest) for each in found if each.artifact]
+    if artifacts:
+        return artifacts
+    if len(found) == 1:
+        shown = reference if is_url(reference) else str(found[0].path)
+        return [(shown, found[0].digest)]
+    return [(reference, json_digest([each.digest for each in found]))]
+
+
+def _fetched(found: Fetched, url: str) -> list[SourceFile]:
+    """As if the files lay on disk: the digest of content and name, not of the URL."""
+    if found.whole:
+        name = PurePosixPath(url).name
+        return [SourceFile(found.folder, name, named_digest(name, content_digest(found.files)))]
+    return [
+        SourceFile(found.folder / name, name, named_digest(name, sha256))
+        for name, sha256 in found.files
+    ]
+
+
+def _matches(pattern: str) -> list[SourceFile]:
+    """The files a pattern matches (`**` for folders of any depth), sorted by name; hidden ones are
+    left."""
+    base = fixed_base(pattern)
+    root = Path(base or ("/" if pattern.startswith("/") else "."))
+    names = glob(pattern[len(base) :].lstrip("/"), root_dir=root, recursive=True)
+    found = []
+    for name in sorted(set(names)):
+        if (path := root / name).is_file():
+            found.append(SourceFile(path, name, named_digest(name, _path_digest(path))))
+    return found
+
+
+def _in_version(version: Version[Kind], inner: str, reference: str) -> list[SourceFile]:
     if version.kind != Raw.name:
         raise InputError(
             f"{version.reference} is {version.kind}; files or a raw artifact are needed here",
             where=reference,
         )
     if inner == ".":
-        return SourceFile(version.path, version.name, version.digest, version)
+        return [SourceFile(version.path, version.name, version.digest, version)]
     entries = {entry.path: entry for entry in version.record.files}
-    if inner not in entries:
+    chosen = [inner] if inner in entries else fnmatch.filter(sorted(entries), inner)
+    if not chosen:
         raise InputError(
             f"{version.reference} holds no file {inner!r}",
             where=reference,
             fix=f"It holds {', '.join(sorted(entries))}.",
         )
-    name = Path(inner).name
-    digest = named_digest(name, entries[inner].sha256)
-    return SourceFile(version.path / inner, name, digest, version)
+    return [
+        SourceFile(version.path / each, name, named_digest(name, entries[each].sha256), version)
+        for each in chosen
+        for name in [Path(each).name]
+    ]
 
 
 def _path_digest(path: Path) -> str:
