@@ -74,7 +74,13 @@ def test_a_copy_is_used_while_the_server_vouches_for_it(
     monkeypatch.setattr(
         remote, "_download", lambda *given: downloads.append(given[1]) or real(*given)
     )
-    for etag, expected in (('"one"', 1), ('"one"', 1), ('"two"', 2), ('W/"two"', 3), ('W/"two"', 4)):
+    for etag, expected in (
+        ('"one"', 1),
+        ('"one"', 1),
+        ('"two"', 2),
+        ('W/"two"', 3),
+        ('W/"two"', 4),
+    ):
         told["ETag"] = etag
         fetch("memory://bucket/en/a.jsonl", tmp_path, SILENT)
         assert len(downloads) == expected
