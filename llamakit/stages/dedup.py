@@ -6,11 +6,13 @@ from typing import Annotated, ClassVar, Literal
 from annotated_types import Ge, Interval
 
 from llamakit.artifacts.draft import Draft
-from llamakit.artifacts.kinds import Documents
+from llamakit.artifacts.kinds import Documents, Kind
+from llamakit.artifacts.record import LOG_FOLDER
+from llamakit.artifacts.store import Version
 from llamakit.errors import UsageError
 from llamakit.stages.fields import Identity, Input
 from llamakit.stages.sharded import Sharded
-from llamakit.stages.stage import Outcome
+from llamakit.stages.stage import Answer, Outcome
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +45,7 @@ class Dedup(Sharded):
     makes: ClassVar = Documents
     revision: ClassVar = 2
     panel: ClassVar = "Corpus"
+    explains: ClassVar = "Show the cluster of a document: who was kept, how alike, and a diff."
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -61,6 +64,7 @@ class Dedup(Sharded):
         """Keep one document of each cluster, in the order of the input."""
         from llamakit.artifacts.mixture import plain_parts
         from llamakit.corpus.duplicates.deduplication import Deduplication, lost_sources
+        from llamakit.corpus.duplicates.report import report
         from llamakit.corpus.duplicates.settings import Settings
         from llamakit.corpus.duplicates.signatures import choose_bands
 
@@ -80,6 +84,8 @@ class Dedup(Sharded):
         found = task.run(draft.path)
         for source, kept, removed in lost_sources(found.sources):
             draft.events.warn(f"{source} loses {removed:,} of its {kept + removed:,} documents")
+        with draft.writing(f"{LOG_FOLDER}/report.html") as path:
+            path.write_text(report(found, parts, self.similarity), encoding="utf-8")
         removed = len(found.verdicts)
         exact = int(found.verdicts["exact"].sum())
         share = removed / max(found.documents, 1)
@@ -98,3 +104,37 @@ class Dedup(Sharded):
             metrics={"removed_share": share},
             headline=f"{share:.1%} removed",
         )
+
+    @classmethod
+    def explain(cls, version: Version[Kind], item: str) -> Answer:
+        """The cluster of document `item`, similarities pair by pair, and a diff to the kept one."""
+        from llamakit.corpus.duplicates.explanation import explain
+
+        found = explain(version.path, item, version.record.config["ngram"])
+        kept, *removed = found.members
+        lines = [f"{kept['id']} was kept ({kept['source']}, {len(kept['text']):,} characters)"]
+        for row in removed:
+            through = ""
+            if "matched" in row:
+                through = f", through {row['matched']} at {row['matched_similarity']:.4f}"
+            lines.append(
+                f"{row['id']} was removed: {row['reason']}, similarity {row['similarity']:.4f}"
+                f"{through} ({row['source']}, {len(row['text']):,} characters)"
+            )
+        if not removed:
+            lines.append("Nothing was removed in its favour.")
+        if len(found.matrix) > 2:
+            lines.append("Similarities in the order above:")
+            lines += ["  " + " ".join(f"{value:.3f}" for value in row) for row in found.matrix]
+        if removed:
+            lines.append(f"{kept['id']} → {removed[0]['id']}:")
+            lines += found.difference or ["  the same words"]
+        values = {
+            "kept": kept["id"],
+            "removed": [
+                {k: v for k, v in row.items() if k not in ("text", "metadata")} for row in removed
+            ],
+            "similarities": found.matrix,
+            "difference": found.difference,
+        }
+        return Answer("\n".join(lines), values)

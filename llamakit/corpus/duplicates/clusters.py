@@ -4,12 +4,13 @@ go."""
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import combinations, product
 
 import numpy as np
 from numpy.typing import NDArray
 
 from llamakit.corpus.duplicates import kernel
-from llamakit.corpus.duplicates.candidates import pack
+from llamakit.corpus.duplicates.candidates import WINDOW, pack
 
 I64 = NDArray[np.int64]
 F64 = NDArray[np.float64]
@@ -47,6 +48,30 @@ def similarity_of(pairs: I64, known: I64, similarities: F64) -> F64:
     if not len(have):
         return np.full(len(pairs), np.nan)
     return np.where(have[place] == wanted, similarities[place], np.nan)
+
+
+def with_copies(pairs: I64, similarities: F64, copies: I64) -> tuple[I64, F64]:
+    """The pairs of first copies, and those that follow from them by exact `copies` (first, later):
+    ascending, with their similarities. Of a text with very many copies only the first stands for
+    the others, which are paired with it."""
+    alike: dict[int, list[int]] = {}
+    for first, later in copies.tolist():
+        alike.setdefault(first, [first]).append(later)
+    few = {first: texts for first, texts in alike.items() if len(texts) <= WINDOW}
+    found = [(first, later, 1.0) for first, later in copies.tolist()]
+    for texts in few.values():
+        found += [(min(pair), max(pair), 1.0) for pair in combinations(texts[1:], 2)]
+    touched = np.isin(pairs, np.array(sorted(few), np.int64)).any(axis=1)
+    for (one, other), degree in zip(
+        pairs[touched].tolist(), similarities[touched].tolist(), strict=True
+    ):
+        for a, b in product(few.get(one, [one]), few.get(other, [other])):
+            found.append((min(a, b), max(a, b), degree))
+    more = np.array(found, np.float64).reshape(-1, 3)
+    whole = np.concatenate([pairs[~touched], more[:, :2].astype(np.int64)])
+    degrees = np.concatenate([similarities[~touched], more[:, 2]])
+    order = np.lexsort((whole[:, 1], whole[:, 0]))
+    return whole[order], degrees[order]
 
 
 def closest(documents: I64, pairs: I64, similarities: F64) -> tuple[I64, F64]:

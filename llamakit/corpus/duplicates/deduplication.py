@@ -28,12 +28,12 @@ from llamakit.corpus.duplicates.candidates import (
     key_ranges,
     unpack,
 )
-from llamakit.corpus.duplicates.clusters import components
+from llamakit.corpus.duplicates.clusters import components, with_copies
 from llamakit.corpus.duplicates.settings import Settings
 from llamakit.corpus.duplicates.sketches import SketchPart, save_array, sketch_part
 from llamakit.corpus.duplicates.verdicts import VERDICTS, judge, rank_documents
 from llamakit.corpus.duplicates.verification import Verifier
-from llamakit.corpus.duplicates.writing import Split, split, write_verdicts
+from llamakit.corpus.duplicates.writing import Split, split, write_pairs, write_verdicts
 from llamakit.engine.shards import Engine, map_shards
 from llamakit.events import Events
 
@@ -100,6 +100,8 @@ class Deduplication:
                 verifier,
                 self.settings.similarity,
             )
+        joined = with_copies(pairs, similarities[alike], copies)
+        write_pairs(*joined, self.parts, corpus.begins, target)
         return Deduplicated(
             documents=corpus.documents,
             candidates=len(candidates),

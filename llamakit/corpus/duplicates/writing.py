@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from llamakit.artifacts.frames import (
     DOCUMENTS,
     REJECTED,
+    Schema,
     group,
     part_name,
     read_table,
@@ -21,6 +23,12 @@ from llamakit.artifacts.frames import (
 )
 from llamakit.corpus.duplicates.verdicts import names_of
 from llamakit.corpus.reading.documents import metadata_text
+
+I64 = NDArray[np.int64]
+F64 = NDArray[np.float64]
+
+PAIRS: Schema = {"one": pl.String(), "other": pl.String(), "similarity": pl.Float64()}
+"""Ids of two documents found to be duplicates, the earlier first, and their similarity."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +39,23 @@ class Split:
     verdicts: Path
     target: Path
     index: int
+
+
+def write_pairs(
+    pairs: I64, similarities: F64, parts: Sequence[Path], begins: Sequence[int], target: Path
+) -> None:
+    """Every pair that joins two documents, for whoever checks or wants other clusters."""
+    numbers = np.unique(pairs)
+    ids = names_of(numbers, parts, begins)
+    places = np.searchsorted(numbers, pairs)
+    frame = pl.DataFrame(
+        {
+            "one": ids.gather(places[:, 0]),
+            "other": ids.gather(places[:, 1]),
+            "similarity": similarities.round(4),
+        }
+    )
+    write_table(target / "pairs" / part_name(0), frame, PAIRS)
 
 
 def write_verdicts(

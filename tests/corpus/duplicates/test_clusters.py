@@ -1,10 +1,18 @@
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llamakit.corpus.duplicates.clusters import closest, components, similarity_of, survivors
+from llamakit.corpus.duplicates.clusters import (
+    closest,
+    components,
+    similarity_of,
+    survivors,
+    with_copies,
+)
 
 PAIRS = st.lists(st.tuples(st.integers(0, 15), st.integers(0, 15)), min_size=1, max_size=20)
 
@@ -36,3 +44,14 @@ def test_what_is_known_of_pairs() -> None:
     neighbours, degrees = closest(np.array([1, 4, 7]), known, alike)
     assert neighbours.tolist() == [4, 6, 4]
     assert degrees.tolist() == [0.8, 0.9, 0.9]
+
+
+def test_pairs_follow_from_copies() -> None:
+    pairs, alike = np.array([[0, 2], [5, 6]]), np.array([0.9, 0.8])
+    copies = np.array([[0, 3], [2, 4], [0, 7]])
+    found, degrees = with_copies(pairs, alike, copies)
+    one, other = [0, 3, 7], [2, 4]
+    expected = {(min(p), max(p)): 0.9 for p in product(one, other)} | {(5, 6): 0.8}
+    expected |= {(0, 3): 1.0, (0, 7): 1.0, (3, 7): 1.0, (2, 4): 1.0}
+    assert dict(zip(map(tuple, found.tolist()), degrees.tolist(), strict=True)) == expected
+    assert len(found) == len(expected)
