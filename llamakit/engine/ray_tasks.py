@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -22,6 +23,7 @@ S = TypeVar("S")
 
 _POLL_SECONDS = 1.0
 _CANCEL_SECONDS = 5.0
+_KNOCK_SECONDS = 10.0
 _OBJECT_STORE_BYTES = 100 * 2**20
 """Ray's shared memory. Tasks pass paths and counts, so its smallest size will do."""
 
@@ -185,9 +187,10 @@ def _connected(workers: int | None) -> Any:
             "include_dashboard": False,
         }
     try:
+        _knock(address)
         with _own_signals():
             ray.init(address=address, log_to_driver=False, logging_level="ERROR", **size)
-    except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         raise LlamakitError(
             f"no Ray cluster answers ({_told(error)})",
             where=f"RAY_ADDRESS={address}",
@@ -198,6 +201,13 @@ def _connected(workers: int | None) -> Any:
     printer: Any = import_module("ray._private.worker")
     printer._worker_logs_enabled = False
     return ray
+
+
+def _knock(address: str) -> None:
+    """Raise OSError where nobody answers at HOST:PORT: Ray itself would try for many minutes."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=_KNOCK_SECONDS).close()
 
 
 @contextmanager

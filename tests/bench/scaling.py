@@ -133,6 +133,7 @@ def _measure(job: dict[str, Any]) -> None:
         sharded = 0.0
         cpu = 0.0
         watching = 0.0
+        cpu_watching = 0.0
         scratch = 0
 
         def task(self, label: str, total: int | None = None, unit: str = "") -> Task:
@@ -153,9 +154,11 @@ def _measure(job: dict[str, Any]) -> None:
         ) -> None:
             ended = time.monotonic()
             events.sharded += ended - self.started
-            events.cpu += time.process_time() - self.cpu
+            cpu = time.process_time()
+            events.cpu += cpu - self.cpu
             events.scratch = max(events.scratch, _size_of(store.root / ".drafts"))
             events.watching += time.monotonic() - ended
+            events.cpu_watching += time.process_time() - cpu
 
     inputs: dict[str, Any] = {"documents": "documents"}
     if job["stage"] == "ingest":
@@ -171,7 +174,7 @@ def _measure(job: dict[str, Any]) -> None:
     stage = load_stage(job["stage"]).from_config({**inputs, **execution})
     if job["engine"] == "ray":
         _start_ray(job["workers"])
-    started = time.monotonic()
+    started, cpu_started = time.monotonic(), time.process_time()
     version = produce(stage, store, name=job["stage"], force=True, events=events).version
     elapsed = time.monotonic() - started - events.watching
     usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
@@ -185,6 +188,7 @@ def _measure(job: dict[str, Any]) -> None:
         elapsed=elapsed,
         sharded=events.sharded,
         cpu_sharded=events.cpu,
+        cpu_driver=time.process_time() - cpu_started - events.cpu - events.cpu_watching,
         peak=max(each.ru_maxrss for each in usage) * 1024,
         payload=sum(entry.bytes for entry in version.record.files if entry.payload),
         scratch=events.scratch,

@@ -2,8 +2,10 @@
 
     hours = start + text / (rate x efficiency x cores) + driver x text
 
-rate and driver are slopes between the smallest and the largest size measured, so that what a run
-costs however small it is stands in `start`. The driver's part of dedup sorts, and grows by n log n.
+rate and driver are processor time, which other work on the machine hardly changes, and slopes
+between the smallest and the largest size measured, so that what a run costs however small it is
+stands in `start`. The driver's part of dedup sorts, and grows by n log n. Waiting for the store
+comes on top.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ TEXTS = (1e12, 15e12)
 @dataclass(frozen=True)
 class Run:
     """One measured run; sizes in bytes, times in seconds. `sharded` and `cpu_sharded` are the parts
-    spent on shards; processor time is only known of runs in one process."""
+    spent on shards, `cpu_driver` is all other processor time; of workers it is not known."""
 
     stage: str
     engine: str
@@ -31,6 +33,7 @@ class Run:
     elapsed: float
     sharded: float
     cpu_sharded: float
+    cpu_driver: float
     peak: int
     payload: int
     scratch: int
@@ -47,8 +50,8 @@ class Constants:
     """What is known of a stage.
 
     `rate`: bytes of text a core-second on shards. `efficiency`: of that rate, what several workers
-    kept. `driver`: seconds of the driver by byte of text, with `documents` documents. `start`:
-    seconds of a run of no text. `payload`, `scratch`: bytes on disk by byte of text.
+    kept. `driver`: core-seconds of the driver by byte of text, with `documents` documents.
+    `start`: those of a run of no text. `payload`, `scratch`: bytes on disk by byte of text.
     """
 
     rate: float
@@ -77,14 +80,14 @@ def constants_of(runs: Sequence[Run]) -> dict[str, Constants]:
         small, large = alone[0], alone[-1]
         grown = large.text - small.text if len(alone) > 1 else large.text
         worked = large.cpu_sharded - (small.cpu_sharded if len(alone) > 1 else 0.0)
-        drove = large.driver - (small.driver if len(alone) > 1 else 0.0)
+        drove = large.cpu_driver - (small.cpu_driver if len(alone) > 1 else 0.0)
         together = [run for run in mine if run.workers > 1 and run.text == large.text]
         shares = [large.cpu_sharded / (run.sharded * run.workers) for run in together]
         found[stage] = Constants(
             rate=grown / max(worked, 1e-9),
             efficiency=min(1.0, max(shares, default=1.0)),
             driver=max(drove, 0.0) / grown,
-            start=max(0.0, large.driver - max(drove, 0.0) / grown * large.text),
+            start=max(0.0, large.cpu_driver - max(drove, 0.0) / grown * large.text),
             documents=large.documents,
             payload=large.payload / large.text,
             scratch=large.scratch / large.text,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 from pathlib import Path
 
@@ -34,6 +35,20 @@ def test_a_ray_client_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("RAY_ADDRESS", "ray://head:10001")
     with pytest.raises(UsageError, match="on a node of the cluster, with RAY_ADDRESS=auto"):
         map_shards(square, [1], done=tmp_path, engine=Engine(kind="ray"), events=SILENT, label="x")
+
+
+def test_a_cluster_that_does_not_answer_is_told_soon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ray", reason="Ray is an extra: pip install llamakit[ray]")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # taken, and nobody listens
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        monkeypatch.setenv("RAY_ADDRESS", address)
+        with pytest.raises(LlamakitError, match=rf"RAY_ADDRESS={address}: no Ray cluster answers"):
+            map_shards(
+                square, [1], done=tmp_path, engine=Engine(kind="ray"), events=SILENT, label="x"
+            )
 
 
 def test_a_node_that_does_not_see_the_store_is_named(
