@@ -74,6 +74,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Store:
 SHARDED = [name for name in RECIPE if issubclass(load_stage(name), Sharded)]
 INPUTS: dict[str, dict[str, Any]] = {
     "ingest": {"files": ("raw/documents.jsonl", "raw/heldout.jsonl"), "as_": "documents"},
+    "mix": {"documents": ("documents",)},
     "profile": {"documents": ("documents",), "vocabulary": "vocabulary"},
     "tokenize": {"documents": "documents", "vocabulary": "vocabulary"},
 }
