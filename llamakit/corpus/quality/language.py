@@ -21,11 +21,14 @@ SURE = 0.95
 
 def identify(text: str, min_confidence: float = 0.5) -> str:
     """The language of one text; see `identify_all`."""
-    return identify_all([text], min_confidence)[0]
+    return identify_all([text], min_confidence)[0][0]
 
 
-def identify_all(texts: Sequence[str], min_confidence: float = 0.5) -> list[str]:
-    """The language of each text as an ISO 639-1 code (639-3 where there is none).
+def identify_all(
+    texts: Sequence[str], min_confidence: float = 0.5
+) -> tuple[list[str], list[float]]:
+    """The language of each text as an ISO 639-1 code (639-3 where there is none), and the
+    probability of what the model took it for (0-1).
 
     `unknown` when a text has no letter, is in no language (of code, much is), or when the
     probability is below `min_confidence` (Llama 2's table counts below 0.5 so).
@@ -42,10 +45,11 @@ def identify_all(texts: Sequence[str], min_confidence: float = 0.5) -> list[str]
         sure[doubtful] = surer
         for place, language in zip(doubtful, again, strict=True):
             languages[place] = language
-    return [
+    told = [
         UNKNOWN if language in ("", NO_LANGUAGE) or probability < min_confidence else language
         for language, probability in zip(languages, sure.tolist(), strict=True)
     ]
+    return told, sure.tolist()
 
 
 def _sample(text: str, characters: int, pieces: int) -> bytes:

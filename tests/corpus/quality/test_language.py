@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import pytest
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
@@ -31,9 +32,9 @@ TEXTS = {
 
 
 def test_languages_are_told_and_order_is_kept() -> None:
-    assert identify_all(list(TEXTS.values())) == list(TEXTS)
-    assert identify_all(list(TEXTS.values())[::-1]) == list(TEXTS)[::-1]
-    assert identify_all([]) == []
+    assert identify_all(list(TEXTS.values()))[0] == list(TEXTS)
+    assert identify_all(list(TEXTS.values())[::-1])[0] == list(TEXTS)[::-1]
+    assert identify_all([]) == ([], [])
 
 
 @pytest.mark.parametrize("text", ["", " \n", "12345 + 678 = ?", "!!!", "\ud800"])
@@ -71,11 +72,16 @@ def test_short_english_is_not_taken_for_a_language_hardly_written(text: str) -> 
     assert identify(text) == "en"
 
 
+@cache
+def package_s_own() -> LanguageIdentifier:
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+
+
 @pytest.mark.parametrize("language", list(TEXTS))
 def test_the_kernel_is_the_package_s_model_with_another_prior(language: str) -> None:
     """Its probabilities are exp(score / √bytes); ours are these scores, sharper, and a prior."""
     text = TEXTS[language]
-    theirs = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True).rank(text)
+    theirs = package_s_own().rank(text)
     weights = {
         code: SHARPNESS * math.log(max(share, 1e-30)) + LOG_PRIOR.get(code, 0.0)
         for code, share in theirs
