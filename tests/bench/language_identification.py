@@ -139,8 +139,8 @@ def best_of(tool: Identify, texts: list[str]) -> tuple[list[str], float]:
 def found() -> Iterator[tuple[str, Identify]]:
     """Ours and the peers that are installed, warmed up."""
     identify_all(["warm"])
-    yield "llamakit", lambda texts: identify_all(texts, 0.5)[0]
-    yield "  of any confidence", lambda texts: identify_all(texts, 0.0)[0]
+    yield "llamakit", lambda texts: identify_all(texts, 0.5)
+    yield "  of any confidence", lambda texts: identify_all(texts, 0.0)
 
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 

@@ -20,7 +20,7 @@ from llamakit.artifacts.frames import (
     write_table,
 )
 from llamakit.corpus.quality.judgement import Judgement
-from llamakit.corpus.quality.language import identify_all
+from llamakit.corpus.quality.language import tell_all
 from llamakit.corpus.quality.phrases import WordList
 from llamakit.corpus.quality.protection import Contaminated, Guard
 from llamakit.corpus.quality.survey import Findings, Survey
@@ -102,7 +102,7 @@ def _languages(
     languages: list[str] = ["" if rule.relabel else code or "" for code in given]
     missing = [place for place, code in enumerate(languages) if not code]
     asked = [texts[place] for place in missing]
-    told, sure = identify_all(asked, rule.min_confidence)
+    told, sure = tell_all(asked, rule.min_confidence)
     for place, code in zip(missing, told, strict=True):
         languages[place] = code
     values = np.array(sure)

@@ -20,13 +20,16 @@ SURE = 0.95
 
 
 def identify(text: str, min_confidence: float = 0.5) -> str:
-    """The language of one text; see `identify_all`."""
-    return identify_all([text], min_confidence)[0][0]
+    """The language of one text; see `tell_all`."""
+    return identify_all([text], min_confidence)[0]
 
 
-def identify_all(
-    texts: Sequence[str], min_confidence: float = 0.5
-) -> tuple[list[str], list[float]]:
+def identify_all(texts: Sequence[str], min_confidence: float = 0.5) -> list[str]:
+    """The language of each text; see `tell_all`."""
+    return tell_all(texts, min_confidence)[0]
+
+
+def tell_all(texts: Sequence[str], min_confidence: float) -> tuple[list[str], list[float]]:
     """The language of each text as an ISO 639-1 code (639-3 where there is none), and the
     probability of what the model took it for (0-1).
 
