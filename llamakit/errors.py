@@ -45,7 +45,8 @@ class GateError(LlamakitError):
 
 
 class Stopped(BaseException):
-    """SIGINT or SIGTERM asked the run to stop; what can be resumed has been saved.
+    """SIGINT or SIGTERM asked the run to stop; what can be resumed has been saved. SIGPIPE stands
+    for a reader of the output who has gone.
 
     Derives from BaseException, as KeyboardInterrupt does, so that `except Exception` lets it pass.
     """
@@ -56,7 +57,7 @@ class Stopped(BaseException):
 
     @property
     def exit_code(self) -> int:
-        """The shell's convention: 130 for SIGINT, 143 for SIGTERM."""
+        """The shell's convention: 130 for SIGINT, 143 for SIGTERM, 141 for SIGPIPE."""
         return 128 + self.signal
 
 

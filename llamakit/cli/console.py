@@ -6,6 +6,7 @@ All of it goes to stderr; stdout carries results only.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from types import TracebackType
@@ -25,10 +26,17 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from llamakit.errors import Stopped
 from llamakit.events import Events, Figure, Task
 
 _FIRST_LINE_SECONDS = 3.0
 _LINE_SECONDS = 15.0
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Stop as any tool does whose reader has gone, not with Rich's exit code 1."""
+        raise Stopped(signal.SIGPIPE)
 
 
 def make_console(*, stderr: bool) -> Console:
@@ -39,7 +47,7 @@ def make_console(*, stderr: bool) -> Console:
     """
     stream = sys.stderr if stderr else sys.stdout
     live = stream.isatty() and os.environ.get("TERM") != "dumb"
-    return Console(stderr=stderr, force_terminal=live, force_interactive=live, highlight=False)
+    return _Console(stderr=stderr, force_terminal=live, force_interactive=live, highlight=False)
 
 
 def show_figure(value: Figure) -> str:

@@ -8,7 +8,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from llamakit.errors import LlamakitError, Stopped
@@ -20,6 +20,8 @@ _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 def explain(error: BaseException) -> tuple[str, int]:
     """The paragraph and the exit code for an exception that reached the front door."""
     if isinstance(error, Stopped):
+        if error.signal == signal.SIGPIPE:
+            return "", error.exit_code  # nobody is left to tell
         name = signal.Signals(error.signal).name
         return f"stopped by {name}; the same command continues where it was", error.exit_code
     if isinstance(error, KeyboardInterrupt):
@@ -30,8 +32,8 @@ def explain(error: BaseException) -> tuple[str, int]:
         full = getattr(error, "filename", None)
         where = f" ({full})" if full else ""
         return (
-            f"error: the disk is full{where}. No version was written; free some space "
-            "(`llamakit gc` lists what can go) and run the same command to continue.",
+            f"error: the disk is full{where}. Free some space (`llamakit gc` lists what can go) "
+            "and run the same command: it continues, and reuses what is made.",
             1,
         )
     if isinstance(error, PermissionError):
@@ -62,19 +64,68 @@ def _is_disk_full(error: BaseException) -> bool:
 
 @contextmanager
 def exit_on_failure() -> Iterator[None]:
-    """End the process with the right code and paragraph whatever the block raises."""
+    """End the process with the right code and paragraph whatever the block raises.
+
+    SIGINT and SIGTERM raise `Stopped` from here on, so that a stop while libraries still load ends
+    as one during the work does; what to do instead is `stoppable`'s.
+    """
+    for number in _STOP_SIGNALS:
+        signal.signal(number, _stop_at_once)
+    try:
+        with reader_gone_is_a_stop():
+            try:
+                yield
+            finally:
+                _flush_results()
+    except (Exception, Stopped, KeyboardInterrupt) as error:
+        _forget_output()
+        text, code = explain(error)
+        with suppress(OSError):  # stderr may be closed, or on the full disk itself
+            if os.environ.get("LLAMAKIT_DEBUG"):
+                traceback.print_exc()
+            if text:
+                print(text, file=sys.stderr)
+        sys.exit(code)
+    finally:
+        # What is left to do is the interpreter's own: it stops as any process does.
+        for number in _STOP_SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
+
+
+@contextmanager
+def reader_gone_is_a_stop() -> Iterator[None]:
+    """Turn a closed pipe (`llamakit list | head -1`) into the stop that it is: Typer would end with
+    1, as if the work had failed."""
     try:
         yield
     except BrokenPipeError:
-        # The reader of our stdout has gone (`llamakit list | head`): nobody to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
-    except (Exception, Stopped, KeyboardInterrupt) as error:
-        if os.environ.get("LLAMAKIT_DEBUG"):
-            traceback.print_exc()
-        text, code = explain(error)
-        print(text, file=sys.stderr)
-        sys.exit(code)
+        raise Stopped(signal.SIGPIPE) from None
+
+
+def _stop_at_once(number: int, frame: FrameType | None) -> None:
+    raise Stopped(number)
+
+
+def _flush_results() -> None:
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise LlamakitError(
+            f"the result could not be written to stdout ({error.strerror})",
+            fix="`llamakit list` shows what was made.",
+        ) from None
+
+
+def _forget_output() -> None:
+    """Send what stdout still holds nowhere if it cannot be written: the interpreter would complain
+    of it on its way out."""
+    with suppress(OSError, ValueError):
+        try:
+            sys.stdout.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextmanager

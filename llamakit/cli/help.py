@@ -12,6 +12,8 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from llamakit.cli.failures import reader_gone_is_a_stop
+
 _OTHER = "Options"
 
 
@@ -35,6 +37,16 @@ class PanelCommand(TyperCommand):
 
 class PanelGroup(TyperGroup):
     """The root command: its commands stand under their panels."""
+
+    def make_context(self, *args: Any, **extra: Any) -> Any:
+        """Read the command line; `--help` prints while it is read."""
+        with reader_gone_is_a_stop():
+            return super().make_context(*args, **extra)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the chosen command."""
+        with reader_gone_is_a_stop():
+            return super().invoke(ctx)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the panels of commands, then the options."""

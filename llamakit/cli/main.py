@@ -30,9 +30,12 @@ def main() -> None:
 
 
 def _open_closed_streams() -> None:
-    """Give a stream that the caller closed (`<&-`, some job schedulers) an empty file to be."""
+    """Give a stream that the caller closed (`<&-`, some job schedulers) an empty file to be, and
+    let one that cannot show a character (`PYTHONIOENCODING=ascii`) show its code."""
     if sys.stdin is None:
         sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115 - open until the end
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        elif getattr(sys, name).errors == "strict":
+            getattr(sys, name).reconfigure(errors="backslashreplace")

@@ -84,6 +84,12 @@ def find_pipeline(name: str) -> Path:
     shipped = shipped_pipelines()
     if name in shipped:
         return shipped[name]
+    if path.is_dir():
+        raise InputError(
+            "this is a folder, a pipeline is a TOML file",
+            where=name,
+            fix=f"Name the file in it. Shipped with llamakit: {', '.join(shipped)}.",
+        )
     guess = nearest(name, list(shipped))
     fix = f"Did you mean {guess!r}? " if guess else ""
     raise InputError(
