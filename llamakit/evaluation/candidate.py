@@ -46,4 +46,4 @@ def knows_chat(folder: Path) -> bool:
         return False
     except ValueError as error:
         raise InputError(f"not valid JSON ({error})", where=str(path)) from None
-    return bool(values.get("chat_template"))
+    return isinstance(values, dict) and bool(values.get("chat_template"))

@@ -108,21 +108,25 @@ class ModelConfig:
                 (scaled rotary positions, biases, another activation or head width).
         """
         _refuse_unsupported(values)
+        values = {key: value for key, value in values.items() if value is not None}
+        n_heads = _whole(values, "num_attention_heads")
         try:
             config = cls(
-                dim=values["hidden_size"],
-                n_layers=values["num_hidden_layers"],
-                n_heads=values["num_attention_heads"],
-                n_kv_heads=values.get("num_key_value_heads") or values["num_attention_heads"],
-                ffn_dim=values["intermediate_size"],
-                vocab_size=values["vocab_size"],
-                max_seq_len=values["max_position_embeddings"],
-                rope_theta=float(_rope(values).get("rope_theta", 10_000.0)),
-                norm_eps=float(values.get("rms_norm_eps", 1e-6)),
-                tie_embeddings=bool(values.get("tie_word_embeddings", False)),
+                dim=_whole(values, "hidden_size"),
+                n_layers=_whole(values, "num_hidden_layers"),
+                n_heads=n_heads,
+                n_kv_heads=_whole(
+                    {"num_key_value_heads": n_heads, **values}, "num_key_value_heads"
+                ),
+                ffn_dim=_whole(values, "intermediate_size"),
+                vocab_size=_whole(values, "vocab_size"),
+                max_seq_len=_whole(values, "max_position_embeddings"),
+                rope_theta=_positive({"rope_theta": 10_000.0, **_rope(values)}, "rope_theta"),
+                norm_eps=_positive({"rms_norm_eps": 1e-6, **values}, "rms_norm_eps"),
+                tie_embeddings=_truth(values, "tie_word_embeddings"),
             )
-        except KeyError as error:
-            raise InputError(f"config.json lacks the key {error}") from None
+        except UsageError as error:
+            raise InputError(f"config.json: {error.what}") from None
         if values.get("head_dim") not in (None, config.head_dim):
             raise InputError(
                 f"config.json has head_dim {values['head_dim']}; only hidden_size /"
@@ -131,12 +135,44 @@ class ModelConfig:
         return config
 
 
+# Whatever file stands behind a number, no tensor of a greater size is asked for.
+_LARGEST = 2**31
+
+
+def _whole(values: Mapping[str, Any], key: str) -> int:
+    if key not in values:
+        raise InputError(f"config.json lacks the key {key!r}")
+    value = values[key]
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value < _LARGEST:
+        raise InputError(f"config.json has {key} {value!r}; a whole number from 1 is needed")
+    return value
+
+
+def _positive(values: Mapping[str, Any], key: str) -> float:
+    value = values[key]
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or not 0 < value < float("inf"):
+        raise InputError(f"config.json has {key} {value!r}; a number above 0 is needed")
+    return float(value)
+
+
+def _truth(values: Mapping[str, Any], key: str) -> bool:
+    value = values.get(key, False)
+    if not isinstance(value, bool):
+        raise InputError(f"config.json has {key} {value!r}; true or false is needed")
+    return value
+
+
 def _rope(values: Mapping[str, Any]) -> dict[str, Any]:
     """Rotary settings, from the top (older files) and from `rope_parameters` (newer ones)."""
-    at_top = {"rope_theta": values["rope_theta"]} if "rope_theta" in values else {}
-    return {
-        **at_top, **(values.get("rope_scaling") or {}), **(values.get("rope_parameters") or {})
-    }  # fmt: skip
+    theta = values.get("rope_theta")
+    found = {} if theta is None else {"rope_theta": theta}
+    for key in ("rope_scaling", "rope_parameters"):
+        table = values.get(key) or {}
+        if not isinstance(table, dict):
+            raise InputError(f"config.json has {key} {table!r}; a table of keys is needed")
+        found |= table
+    return found
 
 
 def _refuse_unsupported(values: Mapping[str, Any]) -> None:

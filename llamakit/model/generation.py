@@ -200,6 +200,11 @@ class _Batch:
     def _next_tokens(self, hidden_BD: Tensor, step: int) -> Tensor:
         """Choose a token for each row and write it down where the row has not ended."""
         logits_BV = self.model.logits(hidden_BD).float()
+        if not torch.isfinite(logits_BV.amax()):
+            raise InputError(
+                "the model's logits are not numbers",
+                fix="Its training diverged, or its weights were damaged: make it again.",
+            )
         uniforms_B = torch.from_numpy(uniforms(self.seeds_B, step))
         tokens_B = choose(logits_BV, self.sampling, uniforms_B.to(self.device), self.seen_BV)
         if self.seen_BV is not None:

@@ -5,6 +5,7 @@ Shape suffixes: B rows, V vocabulary, C candidates sorted by probability.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,6 +16,8 @@ from torch import Tensor
 from llamakit.errors import UsageError
 
 _FIRST_CANDIDATES = 64
+_COLDEST = 1e-4
+"""Logits divided by less leave the range of float32 (temperature 0 divides nothing)."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,11 @@ class Sampling:
     def __post_init__(self) -> None:
         for name, holds, rule in (
             ("max_new_tokens", self.max_new_tokens >= 1, "1 or more"),
-            ("temperature", self.temperature >= 0, "0 or more"),
+            (
+                "temperature",
+                self.temperature == 0 or _COLDEST <= self.temperature < math.inf,
+                f"0, or from {_COLDEST:g} up",
+            ),
             ("top_p", 0 < self.top_p <= 1, "above 0 and at most 1"),
             ("top_k", self.top_k >= 0, "0 or more"),
             ("repetition_penalty", self.repetition_penalty > 0, "above 0"),

@@ -24,6 +24,7 @@ from llamakit.text.vocabulary import Vocabulary
 
 Precision = Literal["fp32", "bf16"]
 DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
+_READ = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -91,15 +92,19 @@ def load_model(folder: Path, dtype: Precision = "fp32", device: str = "cpu") -> 
     Raises:
         InputError: a file is missing or broken, or the model is none that llamakit can compute.
     """
+    config = load_config(folder, "LlamaForCausalLM")
+    _check_size(folder, config)
     with torch.device("meta"):
-        model = Transformer(load_config(folder, "LlamaForCausalLM"))
+        model = Transformer(config)
     return _load(folder, model, dtype, device)
 
 
 def load_reward_model(folder: Path, dtype: Precision = "fp32", device: str = "cpu") -> RewardModel:
     """Read a reward model, in evaluation mode. Raises as `load_model` does."""
+    config = load_config(folder, "LlamaForSequenceClassification")
+    _check_size(folder, config)
     with torch.device("meta"):
-        model = RewardModel(load_config(folder, "LlamaForSequenceClassification"))
+        model = RewardModel(config)
     return _load(folder, model, dtype, device)
 
 
@@ -116,14 +121,18 @@ def load_config(folder: Path, architecture: str | None = None) -> ModelConfig:
             what llamakit's transformer has not.
     """
     values = _read_json(folder / CONFIG_FILE)
-    found = (values.get("architectures") or [architecture])[0]
-    if architecture is not None and found != architecture:
+    found = values.get("architectures") or [architecture]
+    if architecture is not None and found != [architecture]:
+        said = found[0] if isinstance(found, list) else found
         raise InputError(
-            f"config.json is of a {found}, not a {architecture}",
+            f"config.json is of a {said}, not a {architecture}",
             where=str(folder),
             fix="A language model and a reward model are different kinds.",
         )
-    return ModelConfig.from_huggingface(values)
+    try:
+        return ModelConfig.from_huggingface(values)
+    except InputError as error:
+        raise InputError(error.what, where=str(folder), fix=error.fix) from None
 
 
 def reward_from_model(transformer: Transformer, seed: int) -> RewardModel:
@@ -200,6 +209,19 @@ def _write_weights(folder: Path, tensors: dict[str, Tensor], shard_bytes: int) -
         write_json(folder / INDEX_FILE, {"metadata": {"total_size": total}, "weight_map": places})
 
 
+def _check_size(folder: Path, config: ModelConfig) -> None:
+    """Refuse a config that asks for more weights than the files could hold at a byte each, before
+    a module is built for every one of its layers."""
+    files = [path for path in _weight_files(folder) if path.is_file()]
+    size = sum(path.stat().st_size for path in files)
+    if files and config.parameters() > size:
+        raise InputError(
+            f"config.json asks for {config.parameters():,} weights, and the files of weights have"
+            f" {size:,} bytes",
+            where=str(folder),
+        )
+
+
 def _load(folder: Path, model: M, dtype: Precision, device: str) -> M:
     expected = {name: tensor.shape for name, tensor in model.state_dict().items()}
     tensors: dict[str, Tensor] = {}
@@ -208,7 +230,15 @@ def _load(folder: Path, model: M, dtype: Precision, device: str) -> M:
             with safe_open(path, framework="pt", device=device) as file:
                 for name in file.keys():  # noqa: SIM118 (no mapping)
                     if name in expected:
-                        tensors[name] = file.get_tensor(name).to(DTYPES[dtype])
+                        tensor = file.get_tensor(name)
+                        if tensor.dtype not in _READ:
+                            raise InputError(
+                                f"{name} is stored as {str(tensor.dtype).removeprefix('torch.')}",
+                                where=str(path),
+                                fix="Weights of 16, 32 or 64 bits are read, none that are"
+                                " quantized.",
+                            )
+                        tensors[name] = tensor.to(DTYPES[dtype])
         except (SafetensorError, OSError) as error:
             raise InputError(f"the weights are not readable ({error})", where=str(path)) from None
     for name, shape in expected.items():
@@ -228,7 +258,14 @@ def _load(folder: Path, model: M, dtype: Precision, device: str) -> M:
 
 def _weight_files(folder: Path) -> list[Path]:
     if (folder / INDEX_FILE).exists():
-        places = _read_json(folder / INDEX_FILE)["weight_map"]
+        places = _read_json(folder / INDEX_FILE).get("weight_map")
+        if not isinstance(places, dict) or not all(
+            isinstance(name, str) and Path(name).name == name for name in places.values()
+        ):
+            raise InputError(
+                "weight_map is no table from weights to files beside it",
+                where=str(folder / INDEX_FILE),
+            )
         return [folder / name for name in sorted(set(places.values()))]
     return [folder / WEIGHTS_FILE]
 
@@ -238,6 +275,8 @@ def _read_json(path: Path) -> dict[str, Any]:
         values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"there is no {path.name} here", where=str(path.parent)) from None
-    except ValueError as error:  # not JSON, or not UTF-8
+    except (ValueError, RecursionError) as error:  # not JSON, or not UTF-8
         raise InputError(f"not valid JSON ({error})", where=str(path)) from None
+    if not isinstance(values, dict):
+        raise InputError("not a JSON object", where=str(path))
     return values

@@ -82,6 +82,18 @@ def test_huggingface_written_by_transformers(config: ModelConfig) -> None:
         ({"model_type": "mistral"}, "mistral"),
         ({"head_dim": 32}, "head_dim 32"),
         ({"quantization_config": {}}, "quantized"),
+        ({"vocab_size": "320"}, "vocab_size '320'; a whole number"),
+        ({"num_hidden_layers": 2.5}, "num_hidden_layers 2.5; a whole number"),
+        ({"num_hidden_layers": 10**12}, "num_hidden_layers 1000000000000; a whole number"),
+        ({"num_attention_heads": True}, "num_attention_heads True; a whole number"),
+        ({"hidden_size": None}, "lacks the key 'hidden_size'"),
+        ({"rope_theta": "large"}, "rope_theta 'large'; a number above 0"),
+        ({"rope_theta": float("nan")}, "rope_theta nan; a number above 0"),
+        ({"rms_norm_eps": -1}, "rms_norm_eps -1; a number above 0"),
+        ({"rope_scaling": 3}, "rope_scaling 3; a table"),
+        ({"rope_parameters": [1]}, "rope_parameters .1.; a table"),
+        ({"tie_word_embeddings": "yes"}, "tie_word_embeddings 'yes'; true or false"),
+        ({"num_attention_heads": 3}, "n_heads 3 does not divide dim"),
     ],
 )
 def test_what_is_not_supported_is_refused(
@@ -89,6 +101,12 @@ def test_what_is_not_supported_is_refused(
 ) -> None:
     with pytest.raises(InputError, match=named):
         ModelConfig.from_huggingface({**config.to_huggingface(), **change})
+
+
+def test_null_is_a_key_left_out(config: ModelConfig) -> None:
+    values = {**config.to_huggingface(), "num_key_value_heads": None, "rope_theta": None}
+    read = ModelConfig.from_huggingface(values)
+    assert (read.n_kv_heads, read.rope_theta) == (config.n_heads, 10_000.0)
 
 
 def test_missing_key(config: ModelConfig) -> None:

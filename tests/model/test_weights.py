@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from llamakit.errors import InputError
 from llamakit.model.transformer import RewardModel, Transformer
@@ -195,6 +196,55 @@ def test_broken_folders(make_model: Make, vocabulary: Vocabulary, tmp_path: Path
     with pytest.raises(InputError, match="not readable"):
         load_model(tmp_path)
     assert load_config(tmp_path).dim == 64
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[1, 2]", "not a JSON object"),
+        ("null", "not a JSON object"),
+        ('{"architectures": 7}', "of a 7, not a LlamaForCausalLM"),
+        ('{"architectures": "LlamaForCausalLM", "model_type": "llama"}', "not a LlamaForCausalLM"),
+    ],
+)
+def test_a_config_of_another_type(
+    text: str, says: str, make_model: Make, vocabulary: Vocabulary, tmp_path: Path
+) -> None:
+    save_model(tmp_path, make_model(), vocabulary, chat=True, card="")
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(InputError, match=says):
+        load_model(tmp_path)
+
+
+def test_a_config_of_more_weights_than_there_are_is_refused_before_it_is_built(
+    make_model: Make, vocabulary: Vocabulary, tmp_path: Path
+) -> None:
+    save_model(tmp_path, make_model(), vocabulary, chat=True, card="")
+    values = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**values, "num_hidden_layers": 10**9}))
+    with pytest.raises(InputError, match=r"asks for [0-9,]+ weights"):
+        load_model(tmp_path)
+
+
+def test_weights_that_are_no_numbers_with_a_point_are_refused(
+    make_model: Make, vocabulary: Vocabulary, tmp_path: Path
+) -> None:
+    save_model(tmp_path, make_model(), vocabulary, chat=True, card="")
+    path = tmp_path / "model.safetensors"
+    tensors = load_file(path)
+    save_file({**tensors, "lm_head.weight": tensors["lm_head.weight"].to(torch.int64)}, path)
+    with pytest.raises(InputError, match=r"lm_head\.weight is stored as int64"):
+        load_model(tmp_path)
+
+
+@pytest.mark.parametrize("index", ['{"weight_map": 3}', "{}", '{"weight_map": {"a": "../b"}}'])
+def test_an_index_that_names_no_files_beside_it(
+    index: str, make_model: Make, vocabulary: Vocabulary, tmp_path: Path
+) -> None:
+    save_model(tmp_path, make_model(), vocabulary, chat=True, card="")
+    (tmp_path / "model.safetensors.index.json").write_text(index)
+    with pytest.raises(InputError, match="weight_map"):
+        load_model(tmp_path)
 
 
 @pytest.mark.parametrize("chat", [True, False])
