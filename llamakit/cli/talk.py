@@ -13,6 +13,7 @@ from llamakit.cli.help import PanelCommand
 from llamakit.cli.options import DEFAULT_STORE, JsonOption, StoreOption
 
 if TYPE_CHECKING:
+    from llamakit.events import Events
     from llamakit.model.generation import Sampling
     from llamakit.model.transformer import Transformer
     from llamakit.text.vocabulary import Vocabulary
@@ -57,15 +58,19 @@ def generate(
     from llamakit.cli.console import ConsoleEvents
     from llamakit.cli.failures import stoppable
 
-    texts = list(prompts or (line.rstrip("\n") for line in sys.stdin))
+    if not prompts and sys.stdin.isatty():
+        print("prompts, one a line; Ctrl-D ends them", file=sys.stderr)
+    texts = list(prompts or (line.rstrip("\r\n") for line in sys.stdin))
     with ConsoleEvents() as events, stoppable(events):
-        transformer, vocabulary = _load(model, store)
+        transformer, vocabulary = _load(model, store, chat_=chat_, events=events)
         from llamakit.model.generation import generate as generate_ids
 
         sampling = _sampling(max_tokens, temperature, top_p, top_k)
+        context = transformer.config.max_seq_len
+        once = [_prompt_ids(vocabulary, text, context, chat_=chat_) for text in texts]
         repeated = [text for text in texts for _ in range(samples)]
+        encoded = [ids for ids in once for _ in range(samples)]
         seeds = [seed * 1_000_003 + index for index in range(len(repeated))]
-        encoded = [_prompt_ids(vocabulary, text, chat_=chat_) for text in repeated]
         results = generate_ids(transformer, vocabulary, encoded, sampling, seeds, events=events)
     for text, ids, result in zip(repeated, encoded, results, strict=True):
         # Decoded without its prompt, a continuation would lose the blank it begins with.
@@ -90,33 +95,57 @@ def chat(
     store: StoreOption = DEFAULT_STORE,
 ) -> None:
     """Talk with a chat model. Ends with Ctrl-D; /reset starts anew."""
-    from llamakit.errors import LlamakitError
-    from llamakit.model.generation import generate as generate_ids
+    from llamakit.cli.console import ConsoleEvents
+    from llamakit.errors import LlamakitError, Stopped
     from llamakit.text.dialogue import render_prompt
 
-    transformer, vocabulary = _load(model, store)
-    sampling = _sampling(max_tokens, temperature, top_p, top_k)
-    opening = [{"role": "system", "content": system}] if system else []
-    messages = list(opening)
-    turn = 0
-    while (line := _ask()) is not None:
-        if line == "/reset":
-            messages = list(opening)
-            continue
-        asked = [*messages, {"role": "user", "content": line}]
-        try:
-            _check_text(line)
-            ids = render_prompt(asked, vocabulary)
-        except LlamakitError as error:
-            print(f"error: {error}", file=sys.stderr)
-            continue
-        if len(ids) >= transformer.config.max_seq_len:
-            print("error: the dialogue fills the context; /reset starts anew", file=sys.stderr)
-            continue
-        (answer,) = generate_ids(transformer, vocabulary, [ids], sampling, [seed + turn])
-        print(answer.text, flush=True)
-        messages = [*asked, {"role": "assistant", "content": answer.text}]
-        turn += 1
+    try:
+        transformer, vocabulary = _load(model, store, chat_=True, events=ConsoleEvents())
+        from llamakit.model.generation import generate as generate_ids
+
+        context = transformer.config.max_seq_len
+        sampling = _sampling(max_tokens, temperature, top_p, top_k)
+        opening = [{"role": "system", "content": system}] if system else []
+        if system:
+            _check_system(opening, vocabulary, context)
+        messages = list(opening)
+        turn = 0
+        while (line := _ask()) is not None:
+            if line == "/reset":
+                messages = list(opening)
+                continue
+            asked = [*messages, {"role": "user", "content": line}]
+            try:
+                _check_text(line)
+                ids = render_prompt(asked, vocabulary)
+            except LlamakitError as error:
+                print(f"error: {error}", file=sys.stderr)
+                continue
+            if len(ids) >= context:
+                print("error: the dialogue fills the context; /reset starts anew", file=sys.stderr)
+                continue
+            (answer,) = generate_ids(transformer, vocabulary, [ids], sampling, [seed + turn])
+            print(answer.text, flush=True)
+            messages = [*asked, {"role": "assistant", "content": answer.text}]
+            turn += 1
+    except Stopped as stopped:
+        # A way to end a talk; nothing is lost that the same command could continue.
+        print(file=sys.stderr)
+        raise typer.Exit(stopped.exit_code) from None
+
+
+def _check_system(opening: list[dict[str, str]], vocabulary: Vocabulary, context: int) -> None:
+    """Refuse a system message that no dialogue could begin with, before the first is asked for."""
+    from llamakit.errors import InputError
+    from llamakit.text.dialogue import render_prompt
+
+    _check_text(opening[0]["content"])
+    least = len(render_prompt([*opening, {"role": "user", "content": "."}], vocabulary))
+    if least >= context:
+        raise InputError(
+            f"the system message takes {least:,} tokens of a context of {context:,}",
+            fix="Shorten it.",
+        )
 
 
 def _ask() -> str | None:
@@ -129,17 +158,25 @@ def _ask() -> str | None:
     return None
 
 
-def _load(model: str, store: Path) -> tuple[Transformer, Vocabulary]:
+def _load(
+    model: str, store: Path, *, chat_: bool, events: Events
+) -> tuple[Transformer, Vocabulary]:
     from llamakit.artifacts.integrity import check_payload
     from llamakit.artifacts.kinds import Model
     from llamakit.artifacts.store import Store
     from llamakit.errors import InputError
+    from llamakit.evaluation.candidate import knows_chat
     from llamakit.model.weights import load_model, load_vocabulary
 
     version = Store(store).resolve(model)
     if version.kind != Model.name:
         raise InputError(f"{version.reference} is {version.kind}, a model is needed")
     check_payload(version)
+    if chat_ and not knows_chat(version.path):
+        events.warn(
+            f"{version.reference} is a base model: it was not taught the chat format, and only "
+            "continues text"
+        )
     return load_model(version.path), load_vocabulary(version.path)
 
 
@@ -149,13 +186,23 @@ def _sampling(max_tokens: int, temperature: float, top_p: float, top_k: int) -> 
     return Sampling(max_new_tokens=max_tokens, temperature=temperature, top_p=top_p, top_k=top_k)
 
 
-def _prompt_ids(vocabulary: Vocabulary, text: str, *, chat_: bool) -> list[int]:
+def _prompt_ids(vocabulary: Vocabulary, text: str, context: int, *, chat_: bool) -> list[int]:
+    from llamakit.errors import InputError
     from llamakit.text.dialogue import render_prompt
 
     _check_text(text)
     if chat_:
-        return render_prompt([{"role": "user", "content": text}], vocabulary)
-    return vocabulary.encode(text, bos=True)
+        ids = render_prompt([{"role": "user", "content": text}], vocabulary)
+    else:
+        ids = vocabulary.encode(text, bos=True)
+    if len(ids) >= context:
+        shown = text if len(text) <= 40 else f"{text[:40]}…"
+        raise InputError(
+            f"the prompt {shown!r} has {len(ids):,} tokens and leaves no room in a context of "
+            f"{context:,}",
+            fix="Shorten it, or take a model with a longer context.",
+        )
+    return ids
 
 
 def _check_text(text: str) -> None:
