@@ -125,7 +125,7 @@ def commit(store: Store, draft: Draft[K], record: Record) -> Version[Kind]:
     home.mkdir(parents=True, exist_ok=True)
     # The number is taken under a lock of the name: two different drafts may finish at once.
     with lock.held(store.root / DRAFTS / f"{record.name}.name.lock"):
-        number = max(store.numbers(record.name), default=0) + 1
+        number = max(store.taken(record.name), default=0) + 1
         whole = replace(record, version=number, files=files, digest=payload_digest(files))
         whole.write(draft.path)
         target = home / f"v{number}"

@@ -14,6 +14,18 @@ DIGESTED_BYTES = 256 * 2**20
 against the record. `llamakit verify` digests everything."""
 
 
+def damage(version: Version[Kind]) -> str | None:
+    """What is wrong with a version by a look at its payload's files and their sizes, or None.
+
+    Quick whatever the size, for deciding whether a version can be reused; bytes that changed in
+    place are found by `check_payload` when the version is read, and by `llamakit verify`.
+    """
+    for entry in version.record.files:
+        if entry.payload and (problem := _problem(version.path / entry.path, entry.bytes)):
+            return f"{entry.path}: {problem}"
+    return None
+
+
 def check_payload(version: Version[Kind], within: Path | None = None) -> None:
     """Raise InputError for the first payload file that is missing or not as recorded.
 
@@ -32,13 +44,17 @@ def check_payload(version: Version[Kind], within: Path | None = None) -> None:
     digested = sum(entry.bytes for entry in entries) <= DIGESTED_BYTES
     for entry in entries:
         path = version.path / entry.path
-        if not path.is_file():
-            raise _damaged(version, path, "the file is missing")
-        size = path.stat().st_size
-        if size != entry.bytes:
-            raise _damaged(version, path, f"the file has {size:,} bytes, not {entry.bytes:,}")
+        if problem := _problem(path, entry.bytes):
+            raise _damaged(version, path, problem)
         if digested and file_digest(path) != entry.sha256:
             raise _damaged(version, path, "the file's bytes changed since it was made")
+
+
+def _problem(path: Path, size: int) -> str | None:
+    if not path.is_file():
+        return "the file is missing"
+    found = path.stat().st_size
+    return None if found == size else f"the file has {found:,} bytes, not {size:,}"
 
 
 def _damaged(version: Version[Kind], path: Path, problem: str) -> InputError:

@@ -17,7 +17,7 @@ K_co = TypeVar("K_co", bound=Kind, covariant=True)
 DRAFTS = ".drafts"
 FETCHED = ".fetched"
 TAGS_FILE = "tags.json"
-NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _VERSION_PATTERN = re.compile(r"v([1-9][0-9]*)")
 
 
@@ -67,18 +67,29 @@ class Store:
 
     def names(self) -> list[str]:
         """Names that have at least one version, sorted."""
+        return [name for name in self.folders() if self.numbers(name)]
+
+    def folders(self) -> list[str]:
+        """Names that have a folder, with a whole version in it or not, sorted."""
         if not self.root.is_dir():
             return []
-        return sorted(p.name for p in self.root.iterdir() if p.is_dir() and self.numbers(p.name))
+        return sorted(
+            p.name for p in self.root.iterdir() if p.is_dir() and not p.name.startswith(".")
+        )
 
     def numbers(self, name: str) -> list[int]:
         """The numbers of a name's whole versions, ascending."""
         folder = self.root / name
+        return [n for n in self.taken(name) if (folder / f"v{n}" / RECORD_FILE).is_file()]
+
+    def taken(self, name: str) -> list[int]:
+        """The numbers that have a folder, ascending: of whole versions, and of what is left of one
+        that was removed half-way."""
+        folder = self.root / name
         if name.startswith(".") or not folder.is_dir():
             return []
         matches = (_VERSION_PATTERN.fullmatch(child.name) for child in folder.iterdir())
-        numbers = (int(match[1]) for match in matches if match)
-        return sorted(n for n in numbers if (folder / f"v{n}" / RECORD_FILE).is_file())
+        return sorted(int(match[1]) for match in matches if match)
 
     def versions(self, name: str) -> list[Version[Kind]]:
         """A name's versions, oldest first."""
@@ -109,13 +120,13 @@ class Store:
         if isinstance(reference, Version):
             return reference
         text = str(reference)
-        if (Path(text) / RECORD_FILE).is_file():
+        if _is_version(Path(text)):
             return self.open(Path(text))
-        name, _, label = text.partition(":")
-        numbers = self.numbers(name)
+        name, colon, label = text.partition(":")
+        numbers = self.numbers(name) if NAME_PATTERN.fullmatch(name) else []
         if not numbers:
             raise self._missing(text, name)
-        if not label:
+        if not colon:
             return self.open(self.root / name / f"v{numbers[-1]}")
         match = _VERSION_PATTERN.fullmatch(label) or _VERSION_PATTERN.fullmatch(
             self.tags(name).get(label, "")
@@ -151,11 +162,18 @@ class Store:
         return {str(tag): str(label) for tag, label in tags.items()}
 
 
+def _is_version(folder: Path) -> bool:
+    try:
+        return (folder / RECORD_FILE).is_file()
+    except (OSError, ValueError):  # longer than a path may be, or with a NUL in it
+        return False
+
+
 def check_name(name: str) -> str:
     """Return `name` if an artifact may be called so, else raise UsageError."""
     if not NAME_PATTERN.fullmatch(name) or _VERSION_PATTERN.fullmatch(name):
         raise UsageError(
             f"{name!r} cannot name an artifact",
-            fix="Use letters, digits, '.', '_' and '-', starting with a letter or digit.",
+            fix="Use at most 100 letters, digits, '.', '_' and '-', the first a letter or digit.",
         )
     return name

@@ -46,6 +46,15 @@ def verify(version: Version[Kind]) -> list[Damage]:
     return found
 
 
+class _Absent:
+    def __repr__(self) -> str:
+        return "-"
+
+
+ABSENT = _Absent()
+"""Stands for the value of a key that one side does not have."""
+
+
 @dataclass(frozen=True)
 class Difference:
     """One key in which two versions differ; `section` is config, inputs, metrics, …"""
@@ -53,7 +62,14 @@ class Difference:
     section: str
     key: str
     left: Any
+    """`ABSENT` where the left version has no such key; likewise `right`."""
     right: Any
+
+    def to_json(self) -> dict[str, Any]:
+        """The difference as plain values, without the side that has none."""
+        sides = {"left": self.left, "right": self.right}
+        there = {side: value for side, value in sides.items() if value is not ABSENT}
+        return {"section": self.section, "key": self.key, **there}
 
 
 def differences(left: Version[Kind], right: Version[Kind]) -> list[Difference]:
@@ -84,11 +100,8 @@ def _mapping_differences(
     section: str, left: dict[str, Any], right: dict[str, Any]
 ) -> list[Difference]:
     keys = [*left, *(key for key in right if key not in left)]
-    return [
-        Difference(section, key, left.get(key), right.get(key))
-        for key in keys
-        if left.get(key) != right.get(key)
-    ]
+    pairs = ((key, left.get(key, ABSENT), right.get(key, ABSENT)) for key in keys)
+    return [Difference(section, key, a, b) for key, a, b in pairs if a != b]
 
 
 @dataclass(frozen=True)
@@ -99,7 +112,14 @@ class Ancestor:
     reference: str
     digest: str
     version: Version[Kind] | None
+    file: str = ""
+    """The one file of the version that was read; empty when it was read whole."""
     inputs: list[Ancestor] = field(default_factory=list)
+
+    @property
+    def shown(self) -> str:
+        """`NAME:vN`, with the file that was read of it."""
+        return f"{self.reference}/{self.file}" if self.file else self.reference
 
     def to_json(self) -> dict[str, Any]:
         """The tree as plain values."""
@@ -110,6 +130,7 @@ class Ancestor:
             "digest": self.digest,
             "stage": record.stage if record else None,
             "kind": record.kind if record else "file",
+            **({"file": self.file} if self.file else {}),
             "inputs": [node.to_json() for node in self.inputs],
         }
 
@@ -126,7 +147,15 @@ def _ancestor(
     for entry in version.record.inputs if version else []:
         parent = find_input(store, entry)
         inputs.append(_ancestor(store, entry.role, entry.reference, entry.digest, parent))
-    return Ancestor(role, reference, digest, version, inputs)
+    return Ancestor(role, reference, digest, version, _file_read(version, digest), inputs)
+
+
+def _file_read(version: Version[Kind] | None, digest: str) -> str:
+    """The path of the version's file that an input's digest is of; empty for the whole version."""
+    for entry in version.record.files if version and digest != version.digest else []:
+        if named_digest(Path(entry.path).name, entry.sha256) == digest:
+            return entry.path
+    return ""
 
 
 def find_input(store: Store, entry: InputEntry) -> Version[Kind] | None:
@@ -171,8 +200,8 @@ class Garbage:
 
 
 def find_garbage(store: Store) -> list[Garbage]:
-    """Drafts nobody works on, locks nobody holds, copies of remote files, and versions that no
-    newest or tagged version descends from."""
+    """Drafts nobody works on, locks nobody holds, copies of remote files, folders left of removed
+    versions, and versions that no newest or tagged version descends from."""
     found = []
     drafts = store.root / DRAFTS
     for path in sorted(drafts.iterdir()) if drafts.is_dir() else []:
@@ -186,6 +215,10 @@ def find_garbage(store: Store) -> list[Garbage]:
     fetched = store.root / FETCHED
     if fetched.is_dir():
         found.append(Garbage(fetched, "copies of what URLs name, fetched again", _size(fetched)))
+    for name in store.folders():
+        for number in sorted({*store.taken(name)} - {*store.numbers(name)}):
+            path = store.root / name / f"v{number}"
+            found.append(Garbage(path, f"no version: it has no {RECORD_FILE}", _size(path)))
     kept = {version.path.resolve() for version in _reachable(store)}
     for name in store.names():
         for version in store.versions(name):

@@ -116,7 +116,7 @@ def _execute(
     from llamakit.artifacts.store import Store
     from llamakit.cli.console import ConsoleEvents
     from llamakit.cli.failures import stoppable
-    from llamakit.stages.produce import describe, forecast, prepare, produce
+    from llamakit.stages.produce import describe, forecast, prepare, produce, reusable
 
     values = merged(stage, config, given)
     if show_config:
@@ -126,14 +126,17 @@ def _execute(
     place = Store(store)
     if dry_run:
         prepared = prepare(built, place)
-        found = place.find(name or stage.command(), prepared.fingerprint)
+        found, hindrance = reusable(prepared, place, name or stage.command())
         with ConsoleEvents(quiet=quiet) as events, stoppable(events):
             told = forecast(prepared, place, events)
             if told:
                 events.note(told.text)
+        would = f"reuse {found.reference}" if found else "run"
+        if hindrance:
+            events.warn(f"{hindrance}: it would be made again")
         plan: dict[str, Any] = {
             **describe(prepared),
-            "would": f"reuse {found.reference}" if found else "run",
+            "would": would,
         }
         if told:
             plan["forecast"] = told.values

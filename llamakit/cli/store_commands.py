@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,11 +12,11 @@ import typer
 
 from llamakit.cli.help import PanelCommand
 from llamakit.cli.options import DEFAULT_STORE, JsonOption, QuietOption, StoreOption
+from llamakit.wording import counted
 
 if TYPE_CHECKING:
     from llamakit.artifacts.kinds import Kind
     from llamakit.artifacts.store import Store, Version
-    from llamakit.artifacts.upkeep import Ancestor
 
 _PANEL = "Artifacts"
 Reference = Annotated[
@@ -47,9 +47,12 @@ def list_(
     """List the artifacts of the store: the newest version of each, or all versions of one."""
     place = _store(store)
     if name is None:
-        versions = [v for v in (place.newest(each) for each in place.names()) if v]
+        newest = ((each, place.numbers(each)[-1]) for each in place.names())
+        versions = _readable(place, newest)
+    elif numbers := place.numbers(name):
+        versions = _readable(place, ((name, number) for number in numbers))
     else:
-        versions = place.versions(name) or [place.resolve(name)]
+        versions = [place.resolve(name)]
     if json_:
         print(json.dumps([_summary(place, version) for version in versions], indent=2))
         return
@@ -113,15 +116,16 @@ def lineage(
 ) -> None:
     """Draw what a version was made from, back to raw files."""
     from llamakit.artifacts import upkeep
+    from llamakit.cli.lineage_drawing import mermaid, tree
 
     place = _store(store)
     root = upkeep.lineage(place, place.resolve(reference))
     if json_:
         print(json.dumps(root.to_json(), indent=2, ensure_ascii=False))
     elif format_ is LineageFormat.mermaid:
-        print("\n".join(["graph LR", *sorted(_mermaid(root))]))
+        print("\n".join(mermaid(root)))
     else:
-        print("\n".join(_tree(root)))
+        print("\n".join(tree(root)))
 
 
 def diff(
@@ -138,10 +142,7 @@ def diff(
     a, b = place.resolve(left), place.resolve(right)
     found = upkeep.differences(a, b)
     if json_:
-        values = [
-            {"section": d.section, "key": d.key, "left": d.left, "right": d.right} for d in found
-        ]
-        print(json.dumps(values, indent=2, ensure_ascii=False))
+        print(json.dumps([one.to_json() for one in found], indent=2, ensure_ascii=False))
     elif found:
         rows = [[d.section, d.key, _short(d.left), _short(d.right)] for d in found]
         print_table(["", "key", a.reference, b.reference], rows)
@@ -161,16 +162,22 @@ def verify(
 ) -> None:
     """Digest every file again and hold it against the record; exit 4 if anything differs."""
     from llamakit.artifacts import upkeep
+    from llamakit.artifacts.record import RECORD_FILE
     from llamakit.cli.console import ConsoleEvents
     from llamakit.cli.failures import stoppable
-    from llamakit.errors import GateError
+    from llamakit.errors import GateError, InputError
 
     place = _store(store)
+    damaged: dict[str, list[dict[str, str]]] = {}
+    versions = []
     if references:
         versions = [place.resolve(reference) for reference in references]
-    else:
-        versions = [version for name in place.names() for version in place.versions(name)]
-    damaged: dict[str, list[dict[str, str]]] = {}
+    for name in place.names() if not references else []:
+        for number in place.numbers(name):
+            try:
+                versions.append(place.open(place.root / name / f"v{number}"))
+            except InputError as error:
+                damaged[f"{name}:v{number}"] = [{"path": RECORD_FILE, "problem": error.what}]
     with (
         ConsoleEvents(quiet=quiet) as events,
         stoppable(events),
@@ -190,7 +197,7 @@ def verify(
     broken = [reference for reference, problems in damaged.items() if problems]
     if broken:
         raise GateError(
-            f"{len(broken)} of {len(damaged)} versions are damaged: {', '.join(broken)}",
+            f"{len(broken)} of {counted(len(damaged), 'version')} damaged: {', '.join(broken)}",
             fix="Make them again with --force, or restore the files.",
         )
 
@@ -232,7 +239,7 @@ def gc(
         print(f"{garbage.path}  {show_bytes(garbage.bytes)}  {garbage.reason}")
     total = show_bytes(sum(garbage.bytes for garbage in found))
     verb = "removed" if delete else "to remove with --delete"
-    print(f"{len(found)} paths, {total} {verb}")
+    print(f"{counted(len(found), 'path')}, {total} {verb}")
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -270,6 +277,19 @@ def _store(root: Any) -> Store:
     return Store(root)
 
 
+def _readable(place: Store, numbered: Iterable[tuple[str, int]]) -> list[Version[Kind]]:
+    """The versions whose records can be read; the others are told on stderr."""
+    from llamakit.errors import InputError
+
+    versions = []
+    for name, number in numbered:
+        try:
+            versions.append(place.open(place.root / name / f"v{number}"))
+        except InputError as error:
+            print(f"warning: {error}", file=sys.stderr)
+    return versions
+
+
 def _summary(place: Store, version: Version[Kind]) -> dict[str, Any]:
     record = version.record
     return {
@@ -289,29 +309,6 @@ def _tags_of(place: Store, version: Version[Kind]) -> list[str]:
     return [tag for tag, target in place.tags(version.name).items() if target == label]
 
 
-def _tree(node: Ancestor, indent: str = "", last: bool = True, top: bool = True) -> list[str]:
-    made = f"  {node.version.record.stage}" if node.version else "  (file, or gone)"
-    branch = "" if top else ("└─ " if last else "├─ ")
-    role = f"{node.role}: " if node.role else ""
-    lines = [f"{indent}{branch}{role}{node.reference}  {node.digest[:12]}{made}"]
-    below = indent if top else indent + ("   " if last else "│  ")
-    for index, child in enumerate(node.inputs):
-        lines += _tree(child, below, index == len(node.inputs) - 1, top=False)
-    return lines
-
-
-def _mermaid(node: Ancestor) -> set[str]:
-    lines = {f'  {_mermaid_id(node)}["{node.reference}"]'}
-    for child in node.inputs:
-        lines.add(f"  {_mermaid_id(child)} -->|{child.role}| {_mermaid_id(node)}")
-        lines |= _mermaid(child)
-    return lines
-
-
-def _mermaid_id(node: Ancestor) -> str:
-    return "n" + node.digest[:12]
-
-
 def _short(value: Any, width: int = 60) -> str:
-    text = str(value)
+    text = "not set" if value is None else str(value)
     return text if len(text) <= width else text[: width - 1] + "…"

@@ -12,7 +12,7 @@ from llamakit.artifacts.store import DRAFTS, Store, Version
 from llamakit.errors import InputError, LlamakitError
 from llamakit.pipeline.spec import PipelineSpec, StageSpec, stage_named
 from llamakit.stages.fields import fields_of
-from llamakit.stages.produce import Prepared, prepare
+from llamakit.stages.produce import Prepared, prepare, reusable
 from llamakit.stages.stage import Stage
 
 Verdict = Literal["reuse", "run", "wait"]
@@ -67,10 +67,10 @@ def _step(
         return Step(stage_spec, "wait", f"after {', '.join(first)}", newest)
     names = [each.name for each in chosen]
     prepared = prepare(bind(spec, stage_spec, store, made, names), store)
-    found = store.find(stage_spec.name, prepared.fingerprint)
+    found, hindrance = reusable(prepared, store, stage_spec.name)
     if found:
         return Step(stage_spec, "reuse", f"{found.reference} has the same config and inputs", found)
-    why = _reason(prepared, newest)
+    why = hindrance or _reason(prepared, newest)
     if (store.root / DRAFTS / prepared.fingerprint).is_dir():
         why += "; continues an unfinished attempt"
     return Step(stage_spec, "run", why, newest)

@@ -19,7 +19,7 @@ from typing import Any
 from llamakit import __version__
 from llamakit.artifacts.digest import json_digest
 from llamakit.artifacts.draft import Draft, SourceFile, commit, discard, drafting, open_draft
-from llamakit.artifacts.integrity import check_payload
+from llamakit.artifacts.integrity import check_payload, damage
 from llamakit.artifacts.kinds import Kind
 from llamakit.artifacts.record import InputEntry, Record
 from llamakit.artifacts.store import DRAFTS, Store, Version, check_name
@@ -105,17 +105,29 @@ def produce(
     """
     label = check_name(name or stage.command())
     prepared = prepare(stage, store, events)
-    if not force and (found := store.find(label, prepared.fingerprint)):
+    if not force and (found := reusable(prepared, store, label)[0]):
         return _reused(stage, found, events)
     with drafting(store, prepared.fingerprint, events, prepared.inputs, prepared.sources) as draft:
-        if not force and (found := store.find(label, prepared.fingerprint)):
+        found, hindrance = reusable(prepared, store, label)
+        if found and not force:
             discard(draft)
             return _reused(stage, found, events)
+        if hindrance:
+            events.warn(f"{hindrance}: making it again")
         _check_inputs(prepared)
         if open_draft(draft):
             events.note("continuing what an earlier attempt left")
         version = _run(prepared, store, label, draft)
     return Made(version, reused=False, unmet=stage.unmet(version))
+
+
+def reusable(prepared: Prepared, store: Store, name: str) -> tuple[Version[Kind] | None, str]:
+    """The version of `name` that is what would be made, if any; and what keeps such a version from
+    being reused, or an empty text."""
+    found = store.find(name, prepared.fingerprint)
+    if found and (problem := damage(found)):
+        return None, f"{found.reference} is damaged ({problem})"
+    return found, ""
 
 
 def _check_inputs(prepared: Prepared) -> None:

@@ -98,6 +98,9 @@ def test_dry_run_runs_nothing(home: Path) -> None:
         (["show", "world:v99"], 3, "has no version or tag 'v99'"),
         (["world", "--config", "absent.toml"], 3, "no such config file"),
         (["run", "absent"], 3, "no pipeline file 'absent'"),
+        (["run", "."], 3, "this is a folder"),
+        (["show", "world:"], 3, "has no version or tag ''"),
+        (["show", "w" * 5000], 3, "no artifact 'www"),
         (["ingest", "absent.jsonl", "--as", "documents"], 3, "absent.jsonl"),
         (["generate", "world", "hello"], 3, "is raw, a model is needed"),
     ],
@@ -131,6 +134,10 @@ def test_upkeep_commands(home: Path) -> None:
     assert "small:v1" in llamakit("lineage", "small", cwd=home).stdout
     assert "graph LR" in llamakit("lineage", "small", "--format", "mermaid", cwd=home).stdout
     assert "do not differ" in llamakit("diff", "small", "world:v1", cwd=home).stdout
+    other = llamakit("world", *SMALL, "--name", "other", "--entities", "30", cwd=home)
+    assert other.returncode == 0
+    rows = llamakit("diff", "small", "other", cwd=home).stdout.splitlines()
+    assert "config\tentities\tnot set\t30" in rows
     assert llamakit("verify", "small", cwd=home).returncode == 0
     file = next((home / made).glob("*.jsonl"))
     data = bytearray(file.read_bytes())
@@ -163,6 +170,57 @@ def test_signals_exit_with_their_codes(tmp_path: Path, number: signal.Signals, c
     assert out == ""
     assert "the same command continues" in err
     assert not (tmp_path / "artifacts" / "world").exists()
+
+
+def test_a_stop_while_libraries_load_says_so(tmp_path: Path) -> None:
+    code = (
+        "import os, signal, sys; sys.argv = ['llamakit', 'list']\n"
+        "class Late:\n"
+        "    def find_spec(self, name, *rest):\n"
+        "        if name == 'typer': os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Late())\n"
+        "from llamakit.cli.main import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr.startswith("stopped by SIGINT")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("words", ["show world --json", "--help", "list"])
+def test_a_reader_who_leaves_ends_it_quietly(home: Path, words: str) -> None:
+    # The pipe's reader is gone before anything is written.
+    command = f"exec 3> >(true); wait $!; '{sys.executable}' -m llamakit {words} >&3; echo $?"
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=home, capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.stderr) == ("141\n", "")
+
+
+def test_a_result_that_cannot_be_written_is_told(home: Path) -> None:
+    command = f"'{sys.executable}' -m llamakit list > /dev/full"
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=home, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_one_broken_record_does_not_hide_the_others(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        assert llamakit("world", *SMALL, "--name", name, cwd=tmp_path).returncode == 0
+    (tmp_path / "artifacts/one/v1/artifact.json").write_text("{")
+    listed = llamakit("list", cwd=tmp_path)
+    assert listed.returncode == 0
+    assert "two:v1" in listed.stdout
+    assert "one/v1/artifact.json: the record cannot be read" in listed.stderr
+    verified = llamakit("verify", cwd=tmp_path)
+    assert verified.returncode == 4
+    assert "one:v1  damaged" in verified.stdout
+    assert "two:v1  whole" in verified.stdout
 
 
 @pytest.mark.parametrize("words", [("generate", "x", "y"), ("chat", "x"), ("pretrain", "x")])

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from letters import Joined, Letters
 from llamakit.artifacts import lock
 from llamakit.artifacts.store import DRAFTS, Store
 from llamakit.artifacts.upkeep import (
+    ABSENT,
     differences,
     find_garbage,
     lineage,
@@ -186,6 +188,36 @@ def test_differences_name_keys(store: Store) -> None:
     found = {(d.section, d.key): (d.left, d.right) for d in differences(a, b)}
     assert found["config", "times"] == (3, 4)
     assert ("content", "digest") in found
+
+
+def test_a_key_that_one_side_lacks_is_absent_and_not_none(store: Store) -> None:
+    a = produce(Letters(), store).version
+    b = produce(Joined(first="letters"), store).version
+    found = {d.key: d for d in differences(a, b) if d.section == "config"}
+    assert found["times"].right is ABSENT
+    assert "right" not in found["times"].to_json()
+
+
+@pytest.mark.parametrize("break_", [Path.unlink, lambda path: path.write_text("cut short")])
+def test_a_damaged_version_is_made_again_and_not_reused(
+    store: Store, break_: Callable[[Path], object]
+) -> None:
+    first = produce(Letters(), store).version
+    break_(first.path / "a.txt")
+    second = produce(Letters(), store)
+    assert (second.reused, second.version.reference) == (False, "letters:v2")
+    assert second.version.digest == first.digest
+    assert produce(Letters(), store).reused
+
+
+def test_a_version_removed_half_way_keeps_its_number_and_is_garbage(store: Store) -> None:
+    first = produce(Letters(), store).version
+    (first.path / "artifact.json").unlink()
+    assert [garbage.path for garbage in find_garbage(store)] == [first.path]
+    assert produce(Letters(), store).version.reference == "letters:v2"
+    for garbage in find_garbage(store):
+        remove(garbage)
+    assert not first.path.exists()
 
 
 def test_gc_keeps_newest_tagged_and_ancestors(store: Store) -> None:
