@@ -1,0 +1,108 @@
+"""Near-duplicate removal: speed, memory and quality beside other tools, whole processes.
+
+    python tests/bench/near_duplicates.py [--documents 80000] [--python PYTHON] [--exact]
+
+The corpus is generated from a seed, about 1.25 kB a document. `llamakit dedup` runs with all its
+store work, warm (its kernel is compiled once before). Peers run in PYTHON, which may be another
+environment's: `pip install daft gaoya rensa datasketch xxhash pyarrow "datatrove[processing,io]"`;
+one that is missing is said and skipped. Ratios are medians over rounds in which every tool runs
+once. `--exact` joins all pairs exactly (minutes) and tells our pairs' recall and precision.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import polars as pl
+from exact_join import all_pairs, shingles
+from generated_corpus import write_corpus
+from near_duplicate_peers import TOOLS
+
+OURS = "llamakit"
+
+
+def measure(command: list[str], environment: dict[str, str]) -> tuple[float, float, int] | None:
+    """Wall and CPU seconds and the peak memory (bytes, of its largest process) of a command."""
+    before = time.monotonic()
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output, env=environment)
+        _, status, usage = os.wait4(process.pid, 0)
+    wall = time.monotonic() - before
+    return (wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024) if status == 0 else None
+
+
+def quality(folder: Path, pairs: Path) -> str:
+    """Recall and precision of the pairs of a deduplicated version against an exact join."""
+    frame = pl.concat([pl.read_parquet(p) for p in sorted(folder.glob("*.parquet"))])
+    ids = frame["id"].to_list()
+    truth = {(ids[a], ids[b]) for a, b in all_pairs([shingles(t) for t in frame["text"]], 0.8)}
+    found = {(one, other) for one, other, _ in pl.read_parquet(pairs / "*.parquet").iter_rows()}
+    both = len(truth & found)
+    return (
+        f"{len(truth):,} pairs: recall {both / len(truth):.4f}, precision {both / len(found):.4f}"
+    )
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--documents", type=int, default=80_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--python", default=sys.executable)
+    parser.add_argument("--only", nargs="*", default=list(TOOLS))
+    parser.add_argument("--exact", action="store_true")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as home:
+        folder, store = Path(home, "corpus"), Path(home, "store")
+        files = write_corpus(folder, given.documents)
+        size = sum(pl.read_parquet(file)["text"].str.len_bytes().sum() for file in files)
+        run = [sys.executable, "-m", "llamakit"]
+        listed = [str(file) for file in files]
+        environment = {**os.environ, "LLAMAKIT_STORE": str(store)}
+        subprocess.run(
+            [*run, "ingest", *listed, "--as", "documents", "-q"],
+            env=environment,
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+        version = subprocess.run(
+            [*run, "dedup", "ingest", "-q"], env=environment, check=True, capture_output=True
+        )
+        peers = Path(__file__).with_name("near_duplicate_peers.py")
+        commands = {OURS: [*run, "dedup", "ingest", "--force", "-q"]}
+        commands |= {tool: [given.python, str(peers), tool, str(folder)] for tool in given.only}
+        results: dict[str, list[tuple[float, float, int]]] = {}
+        for _ in range(given.rounds):
+            for tool, command in list(commands.items()):
+                if (result := measure(command, environment)) is None:
+                    print(f"{tool} does not run here: skipped")
+                    del commands[tool]
+                else:
+                    results.setdefault(tool, []).append(result)
+        print(f"{given.documents:,} documents, {size / 1e6:.1f} MB of text")
+        print(
+            "| tool | wall s | CPU s | MB/s | peak bytes a byte | times our wall |\n|---|"
+            + "---|" * 5
+        )
+        for tool, runs in results.items():
+            wall, cpu, peak = (statistics.median(column) for column in zip(*runs, strict=True))
+            paired = zip(runs, results[OURS], strict=False)
+            ratio = statistics.median(theirs[0] / ours[0] for theirs, ours in paired)
+            print(
+                f"| {tool} | {wall:.2f} | {cpu:.2f} | {size / 1e6 / wall:.0f} | {peak / size:.1f} "
+                f"| {ratio:.2f} |"
+            )
+        if given.exact:
+            made = Path(version.stdout.decode().strip())
+            print(quality(folder, made / "pairs"))
+
+
+if __name__ == "__main__":
+    main()
