@@ -51,6 +51,8 @@ def find_sources(reference: str, store: Store, events: Events = SILENT) -> list[
             where=str(Path.cwd()),
             fix=error.fix,
         ) from None
+    if pattern and version.kind != Raw.name:
+        raise InputError("no file matches the pattern", where=reference)
     return _in_version(version, inner or ".", reference)
 
 

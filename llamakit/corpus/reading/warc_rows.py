@@ -17,6 +17,8 @@ from llamakit.errors import LlamakitError
 
 _PAGES = ("text/html", "application/xhtml+xml", "text/plain")
 _OK = 200
+# Japanese mail's encoding is valid UTF-8 in form: it switches alphabets with escapes.
+_ESCAPE = b"\x1b"
 _LARGEST_RECORD = MAX_ROW_BYTES
 _LARGEST_PAGE = 4 * 2**20
 _DEEPEST = 200
@@ -152,9 +154,16 @@ def _row(number: int, record: Any, body: bytes) -> Row | BrokenRow:
 
 
 def _decoded(body: bytes, charset: str | None) -> str:
-    """The page as text; its encoding is HTTP's, else the page's own, else guessed."""
+    """The page as text; its encoding is HTTP's, else UTF-8 where it is valid, else the page's own,
+    else guessed. (A guess from a few accents is often wrong; valid UTF-8 hardly ever is by chance.)
+    """
     from resiliparse.parse.encoding import bytes_to_str, detect_encoding
 
+    if charset is None and _ESCAPE not in body:
+        try:
+            return body.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            pass
     try:
         text = bytes_to_str(body, charset or detect_encoding(body, from_html_meta=True) or "utf-8")
     except LookupError:

@@ -87,13 +87,34 @@ def test_a_page_is_its_main_text(tmp_path: Path) -> None:
 
 
 @needs_extra
-@pytest.mark.parametrize("where", ["http", "meta", "guess"])
-def test_the_encoding_is_told_or_found(tmp_path: Path, where: str) -> None:
-    meta = '<meta charset="iso-8859-1">' if where == "meta" else ""
-    mime = "text/html; charset=ISO-8859-1" if where == "http" else "text/html"
-    body = PAGE.format(meta=meta).encode("latin-1")
+@pytest.mark.parametrize(
+    ("encoding", "http_says", "page_says"),
+    [
+        ("latin-1", "ISO-8859-1", None),
+        ("latin-1", None, "iso-8859-1"),
+        ("latin-1", None, None),
+        ("latin-1", "no-such-encoding", None),
+        ("utf-8", None, None),
+        ("utf-8-sig", None, "iso-8859-1"),
+        ("utf-16", "utf-16", None),
+    ],
+)
+def test_the_encoding_is_told_or_found(
+    tmp_path: Path, encoding: str, http_says: str | None, page_says: str | None
+) -> None:
+    meta = f'<meta charset="{page_says}">' if page_says else ""
+    mime = f"text/html; charset={http_says}" if http_says else "text/html"
+    body = PAGE.format(meta=meta).encode(encoding)
     (text,) = told(read(tmp_path / "a.warc", record("response", http(body, mime=mime))))
     assert "the café on" in text
+
+
+@needs_extra
+def test_an_encoding_of_seven_bits_is_found(tmp_path: Path) -> None:
+    meta = '<meta charset="iso-2022-jp">'
+    body = PAGE.format(meta=meta).replace("café", "灯台").encode("iso-2022-jp")
+    (text,) = told(read(tmp_path / "a.warc", record("response", http(body))))
+    assert "the 灯台 on" in text
 
 
 @needs_extra
