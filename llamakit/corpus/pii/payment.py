@@ -1,0 +1,53 @@
+"""Payment cards and international bank accounts, each held to its check digits."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from llamakit.corpus.pii import checksums
+from llamakit.corpus.pii.context import near, words
+
+_GAP = r"[ \-\u00a0\u2010\u2011]"
+_CARD = re.compile(rf"(?<![\w.\-,])\d(?:{_GAP}?\d){{11,18}}(?!{_GAP}?\d|\w|[.,]\d)")
+_CARD_WORDS = words(
+    "card", "visa", "master", "maestro", "amex", "american express", "discover", "diners", "jcb",
+    "union ?pay", "credit", "debit", "payment", "cc", "karte", "kreditkarte", "carte", "tarjeta",
+    "carta", "cartão", "cartao", "kaart",
+)  # fmt: skip
+_SURE_DIGITS = 14
+
+
+def find_cards(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Numbers a network issues, whose Luhn digit holds; 12 or 13 digits need a word nearby, since
+    bar codes are as long."""
+    for match in _CARD.finditer(text, max(0, start - 1), min(len(text), end + 1)):
+        groups = re.split(_GAP, match[0])
+        digits = "".join(groups)
+        one_way = len(set(match[0]) - set("0123456789")) <= 1
+        if not (one_way and min(map(len, groups)) >= 3 and checksums.issued_card(digits)):
+            continue
+        if len(digits) >= _SURE_DIGITS or near(_CARD_WORDS, text, *match.span()):
+            yield match.span()
+
+
+_IBAN = re.compile(r"(?<![A-Za-z0-9])(?:IBAN:?)?([A-Za-z]{2}\d{2})(?=[ \-\u00a0]?[A-Za-z0-9])")
+
+
+def find_ibans(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Accounts of the country's length with 1 modulo 97, in one piece or in groups."""
+    for match in _IBAN.finditer(text, start, end):
+        at = match.start(1)
+        length = checksums.IBAN_LENGTHS.get(match[1].upper()[:2], 0)
+        account, place = "", at
+        # Groups may be set apart by single blanks; words may follow. The country's length decides.
+        while len(account) < length and place < len(text):
+            letter = text[place]
+            if letter.isascii() and letter.isalnum():
+                account += letter
+            elif letter not in " -\u00a0" or text[place - 1] in " -\u00a0":
+                break
+            place += 1
+        cut = place < len(text) and text[place].isalnum()
+        if length and len(account) == length and not cut and checksums.iban(account):
+            yield at, place
