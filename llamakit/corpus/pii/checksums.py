@@ -1,4 +1,5 @@
-"""Check digits that several numbers share: Luhn, Verhoeff, ISO 7064, weighted sums, IBAN, cards."""
+"""Check digits that several numbers share: Luhn, Verhoeff, ISO 7064, weighted sums, IBAN,
+cards."""
 
 from __future__ import annotations
 
@@ -55,20 +56,22 @@ def iban(account: str) -> bool:
     return int("".join(str(int(letter, 36)) for letter in turned)) % 97 == 1
 
 
+# Multiplication in the dihedral group of ten, and how a digit turns with its place: rows of ten.
 _D5 = (
-    "0123456789 1234067895 2340178956 3401289567 4012395678 5987604321 6598710432 7659821043 "
-    "8765932104 9876543210"
-).split()
+    "0123456789" "1234067895" "2340178956" "3401289567" "4012395678"
+    "5987604321" "6598710432" "7659821043" "8765932104" "9876543210"
+)  # fmt: skip
 _P8 = (
-    "0123456789 1576283094 5803796142 8916043527 9453126870 4286573901 2793806415 7046913258"
-).split()
+    "0123456789" "1576283094" "5803796142" "8916043527"
+    "9453126870" "4286573901" "2793806415" "7046913258"
+)  # fmt: skip
 
 
 def verhoeff(digits: str) -> bool:
     """Verhoeff's dihedral check: finds every single wrong digit and every swap of neighbours."""
     check = 0
     for place, digit in enumerate(reversed(digits)):
-        check = int(_D5[check][int(_P8[place % 8][int(digit)])])
+        check = int(_D5[10 * check + int(_P8[10 * (place % 8) + int(digit)])])
     return check == 0
 
 

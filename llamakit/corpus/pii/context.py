@@ -28,12 +28,15 @@ def near(
 
 
 _OTHER_NUMBER = re.compile(
-    r"(?<![^\W_])(?:order|invoice|tracking|shipment|parcel|isbn(?:-1[03])?|issn|doi|arxiv|pmid|ean|upc|sku"
+    r"(?<![^\W_])(?:order|invoice|tracking|shipment|parcel|isbn(?:-1[03])?|issn|doi|arxiv"
+    r"|pmid|ean|upc|sku"
     r"|serial|version|part|model|item|product|article|ticket|case|booking|reservation|transaction"
     r"|reference|ref|receipt|batch|lot|build|commit|revision|page|pages|pp|lat|latitude|lon|lng"
     r"|longitude|coordinates?|bestellung|rechnung|commande|facture|pedido|factura|ordine|fattura"
-    r"|(?:company |uspto )?registration|id|uid|gid|pid|port|timestamp|epoch|score|total|sum|amount|price|population|checksum|hash)"
-    r"(?:[ _-]?(?:no|nr|num|number|numbers|code|id|ids|is|was|of))*[ \t\"'.:=#()_-]{0,5}\Z",
+    r"|(?:company |uspto )?registration|id|uid|gid|pid|port|timestamp|epoch|score|total|sum"
+    r"|amount|price|population|checksum|hash)"
+    r"(?:[ _-]?(?:no|nr|num|number|numbers|code|id|ids|is|was|of"
+    r"|\([a-z]{1,12}\))){0,5}[ \t\"'.:=#()_-]{0,5}\Z",
     re.IGNORECASE,
 )
 

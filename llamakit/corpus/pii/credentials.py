@@ -15,11 +15,12 @@ _TOKENS = re.compile(
     r"|xox[abeoprs]-[A-Za-z0-9-]{10,250}|xapp-\d-[A-Za-z0-9-]{20,200}"  # Slack
     r"|[spr]k_(?:live|test)_[A-Za-z0-9]{10,247}|whsec_[A-Za-z0-9]{20,64}"  # Stripe
     r"|AIza[0-9A-Za-z_-]{35}|ya29\.[0-9A-Za-z_-]{20,250}|GOCSPX-[A-Za-z0-9_-]{28}"  # Google
-    r"|sk-(?:proj-|ant-|or-|svcacct-|admin-|live-|test-)?[A-Za-z0-9_-]{20,250}"  # OpenAI, Anthropic
+    r"|sk-(?:proj-|ant-|or-|svcacct-|admin-|live-|test-)?[A-Za-z0-9_-]{20,250}"  # OpenAI …
     r"|hf_[A-Za-z0-9]{30,50}|r8_[A-Za-z0-9]{30,50}|gsk_[A-Za-z0-9]{40,64}"
     r"|npm_[A-Za-z0-9]{36}|pypi-AgE[A-Za-z0-9_-]{50,250}|dop_v1_[a-f0-9]{64}"
     r"|SG\.[A-Za-z0-9_-]{16,32}\.[A-Za-z0-9_-]{16,64}|key-[0-9a-f]{32}"  # SendGrid, Mailgun
-    r"|(?:SK|AC)[0-9a-f]{32}|sq0(?:atp|csp)-[A-Za-z0-9_-]{22,43}|EAACEdEose0cBA[0-9A-Za-z]{10,200}"
+    r"|(?:SK|AC)[0-9a-f]{32}|sq0(?:atp|csp)-[A-Za-z0-9_-]{22,43}"
+    r"|EAACEdEose0cBA[0-9A-Za-z]{10,200}"
     r"|shp(?:at|ca|pa|ss)_[a-fA-F0-9]{32}|lin_api_[A-Za-z0-9]{40}|dckr_pat_[A-Za-z0-9_-]{20,40}"
     r"|AGE-SECRET-KEY-1[0-9A-Z]{58}|PMAK-[a-f0-9]{24}-[a-f0-9]{34}|rubygems_[a-f0-9]{48}"
     r"|eyJ[A-Za-z0-9_-]{8,2000}\.eyJ[A-Za-z0-9_-]{8,4000}(?:\.[A-Za-z0-9_-]{0,1000})?"  # JWT
@@ -32,7 +33,9 @@ _LONGEST_BLOCK = 16_384
 _USERINFO = re.compile(
     r"[A-Za-z][A-Za-z0-9+.-]{0,20}://([^\s/@:\"'<>]{1,64}:[^\s/@\"'<>]{1,128})@(?=[\w\[])"
 )
-_VALUE = r"(?:\"([^\"\s]{4,200})\"|'([^'\s]{4,200})'|`([^`\s]{4,200})`|([^\s\"'<>(){}\[\],;]{6,200}))"
+_VALUE = (
+    r"(?:\"([^\"\s]{4,200})\"|'([^'\s]{4,200})'|`([^`\s]{4,200})`|([^\s\"'<>(){}\[\],;]{6,200}))"
+)
 KEYS = (
     r"(?:api|secret|access|private|account|auth|encryption|signing|master|shared|license|consumer"
     r"|client|app|subscription|storage|service)[_ -]?key"
@@ -45,8 +48,8 @@ _ASSIGNED = re.compile(
     rf"{_NAME}[\"']?[ \t]{{0,4}}(?:=>|:=|=|:)[ \t]{{0,4}}{_VALUE}", re.IGNORECASE
 )
 _SPOKEN = re.compile(
-    rf"{_NAME}(?: (?:for|of|your|my|the|his|her|login|account|this|set|here)){{0,3}} (?:is|was|to|now):? {{1,2}}"
-    + _VALUE,
+    rf"{_NAME}(?: (?:for|of|your|my|the|his|her|login|account|this|set|here)){{0,3}} (?:is"
+    rf"|was|to|now):? {{1,2}}" + _VALUE,
     re.IGNORECASE,
 )
 _HEADER = re.compile(
@@ -55,9 +58,12 @@ _HEADER = re.compile(
     re.IGNORECASE,
 )
 _STANDS_FOR = re.compile(
-    r"[*•x.]+\Z|[$%<{\[]|(?:your|my|the|an?|some|new|old)[_-]|.*(?:example|placeholder|changeme|redacted|xxxx|\.\.\.)"
-    r"|(?:none|null|nil|true|false|undefined|required|optional|string|str|bytes|password|passwd|secret"
-    r"|token|value|default|empty|disabled|enabled|hidden|forgot(?:ten)?|protected|correct|incorrect"
+    r"[*•x.]+\Z|[$%<{\[]|(?:your|my|the|an?|some|new|old)[_-]|.*(?:example|placeholder"
+    r"|changeme|redacted|xxxx|\.\.\.)"
+    r"|(?:none|null|nil|true|false|undefined|required|optional|string|str|bytes|password"
+    r"|passwd|secret"
+    r"|token|value|default|empty|disabled|enabled|hidden|forgot(?:ten)?|protected|correct"
+    r"|incorrect"
     r"|invalid|expired|hashed|encrypted|stored|needed|u?int\d*|bytes\d*|float\d*|varchar\d*)\W?\Z"
     r"|[a-z_]+:[a-z_:]+\Z",
     re.IGNORECASE,
@@ -65,12 +71,14 @@ _STANDS_FOR = re.compile(
 
 
 def find_tokens(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """Keys and tokens of known form that begin at the trigger."""
-    for match in _TOKENS.finditer(text, max(0, start - 12), min(len(text), start + 6_500)):
-        if match.start() > end:
-            return
-        if any(c.isdigit() for c in match[0]) and len(set(match[0])) > 8:
-            yield match.span()
+    """A key or token of known form that begins at the trigger (Telegram's: before its colon)."""
+    first = start
+    if text[start] == ":":
+        while first > max(0, start - 10) and text[first - 1].isdigit():
+            first -= 1
+    match = _TOKENS.match(text, first)
+    if match and any(c.isdigit() for c in match[0]) and len(set(match[0])) > 8:
+        yield match.span()
 
 
 def find_key_blocks(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:

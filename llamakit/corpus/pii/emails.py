@@ -36,7 +36,12 @@ def find_emails(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     for sign in "=/'`|{":
         local = local.rpartition(sign)[2]
     local = local.lstrip(_NOT_FIRST)
-    if not local or local.endswith(".") or ".." in local or domain[0].lower().endswith(_FILE_ENDINGS):
+    if (
+        not local
+        or local.endswith(".")
+        or ".." in local
+        or domain[0].lower().endswith(_FILE_ENDINGS)
+    ):
         return
     first = start - len(local)
     if local == "git" and text[domain.end() : domain.end() + 1] in (":", "/"):
@@ -54,7 +59,9 @@ _SPELLED = re.compile(
     rf"[^\W_][\w-]{{0,62}}(?:{_DOT}[^\W_][\w-]{{0,62}}){{0,4}}{_DOT}[^\W\d_]{{2,24}}(?![\w-])",
     re.IGNORECASE,
 )
-_BRACKETED = re.compile(rf"{_OPEN}(?:at|@|arroba|ät|chez|dot|punkt|punto|point|\.){_CLOSE}", re.IGNORECASE)
+_BRACKETED = re.compile(
+    rf"{_OPEN}(?:at|@|arroba|ät|chez|dot|punkt|punto|point|\.){_CLOSE}", re.IGNORECASE
+)
 _SPACED = re.compile(r"[ \t]at[ \t].*[ \t]dot[ \t]", re.IGNORECASE)
 
 

@@ -92,7 +92,8 @@ def portuguese_nif(digits: str) -> bool:
 
 
 def irish_pps(value: str) -> bool:
-    """PPS number: seven digits, a check letter, perhaps a second letter that counts nine times."""
+    """PPS number: seven digits, a check letter,
+    perhaps a second letter that counts nine times."""
     total = weighted(value[:7], range(8, 1, -1))
     if len(value) == 9 and value[8] != "W":
         total += 9 * (ord(value[8]) - 64)
@@ -156,9 +157,7 @@ def baltic_personal(digits: str) -> bool:
 def polish_pesel(digits: str) -> bool:
     """PESEL: weights 1, 3, 7, 9 in turn; the whole is divisible by 10 with the check digit."""
     total = weighted(digits, (1, 3, 7, 9, 1, 3, 7, 9, 1, 3, 1))
-    return total % 10 == 0 and two_digit_date(
-        digits[:2], str(int(digits[2:4]) % 20), digits[4:6]
-    )
+    return total % 10 == 0 and two_digit_date(digits[:2], str(int(digits[2:4]) % 20), digits[4:6])
 
 
 def czech_birth_number(digits: str) -> bool:

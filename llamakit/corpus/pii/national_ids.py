@@ -7,15 +7,17 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from llamakit.corpus.pii import checksums
 from llamakit.corpus.pii import european_ids as europe
 from llamakit.corpus.pii import overseas_ids as overseas
-from llamakit.corpus.pii.context import near, names_other_number, words
+from llamakit.corpus.pii.context import names_other_number, near, words
 
 Check = Callable[[str], bool]
 
 _ANY_WORDS = words(
     r"(?:national|personal|identity|identification|citizen|resident|tax(?:payer)?|fiscal|social"
-    r"|insurance|health|civil|birth|government)[ -]{0,2}(?:\w{1,12} ){0,2}(?:id|no|nr|number|code|card)(?!\w)",
+    r"|insurance|health|civil|birth|government)[ -]{0,2}(?:\w{1,12} ){0,2}(?:id|no|nr"
+    r"|number|code|card)(?!\w)",
     r"(?:id|identity) (?:no|nr|number|card|document)",
 )
 _BEFORE, _AFTER = r"(?<![\w.-])(?<!\d[,/])", r"(?![\w]|[.,/-]\d)"
@@ -67,7 +69,8 @@ NUMBERS = (
     ),
     _number(
         "FR", europe.french_nir, r"nir|insee|sécu",
-        sure=r"[12] ?\d{2} ?(?:0[1-9]|1[0-2]|[2-9]\d) ?(?:\d{2}|2[AB]) ?\d{3} ?\d{3} ?\d{2}", digits=14,
+        sure=r"[12] ?\d{2} ?(?:0[1-9]|1[0-2]|[2-9]\d) ?(?:\d{2}|2[AB]) ?\d{3} ?\d{3} ?\d{2}",
+        digits=14,
     ),
     _number(
         "BE", europe.belgian_rrn, r"rijksregister|registre national|national register|insz|niss",
@@ -106,7 +109,7 @@ NUMBERS = (
     _number("RO", europe.romanian_cnp, r"cnp|cod numeric", told=r"[1-9]\d{12}", digits=13),
     _number("BG", europe.bulgarian_egn, r"egn|егн", told=r"\d{10}", digits=10),
     _number("RS", europe.yugoslav_jmbg, r"jmbg|emšo|emso", told=r"\d{13}", digits=13),
-    _number("HR", europe.hybrid_11_10, r"oib", told=r"\d{11}", digits=11),
+    _number("HR", checksums.hybrid_11_10, r"oib", told=r"\d{11}", digits=11),
     _number("HU", europe.hungarian_tax, r"adóazonosító|adószám", told=r"8\d{9}", digits=10),
     _number("GR", europe.greek_amka, r"amka|αμκα", told=r"\d{11}", digits=11),
     _number("GR", europe.greek_afm, r"afm|αφμ", told=r"\d{9}"),
@@ -153,13 +156,17 @@ NUMBERS = (
         "TH", overseas.thai_id, r"thai|เลขประจำตัว",
         sure=r"\d-\d{4}-\d{5}-\d{2}-\d", told=r"\d{13}", digits=13,
     ),
-    _number("AE", overseas.luhn, r"emirates", sure=r"784-\d{4}-\d{7}-\d", told=r"784\d{12}", digits=15),
+    _number("AE", checksums.luhn, r"emirates", sure=r"784-\d{4}-\d{7}-\d", told=r"784\d{12}",
+        digits=15),
     _number("KZ", overseas.kazakh_iin, r"iin|иин|жсн", told=r"\d{12}", digits=12),
-    _number("ZA", overseas.south_african_id, r"south africa|rsa|id", told=r"\d{6} ?\d{4} ?\d{3}", digits=13),
+    _number("ZA", overseas.south_african_id, r"south africa|rsa|id",
+        told=r"\d{6} ?\d{4} ?\d{3}", digits=13),
     _number("IL", overseas.israeli_id, r"teudat|zehut|ת\.?ז|israel", told=r"\d{8}-?\d"),
     _number("AU", overseas.australian_tfn, r"tfn|tax file", told=r"\d{3} ?\d{3} ?\d{3}"),
-    _number("AU", overseas.australian_medicare, "medicare", told=r"[2-6]\d{3} ?\d{5} ?\d", digits=10),
-    _number("CA", overseas.canadian_sin, r"sin(?!\w)|social insurance|nas(?!\w)", told=r"\d{3}[ -]?\d{3}[ -]?\d{3}"),
+    _number("AU", overseas.australian_medicare, "medicare", told=r"[2-6]\d{3} ?\d{5} ?\d",
+        digits=10),
+    _number("CA", overseas.canadian_sin, r"sin(?!\w)|social insurance|nas(?!\w)",
+        told=r"\d{3}[ -]?\d{3}[ -]?\d{3}"),
     _number(
         "US", None, r"itin|taxpayer|tax.?id",
         told=r"9\d{2}([- ]?)(?:5\d|6[0-5]|7\d|8[0-8]|9[0-24-9])\1\d{4}",
@@ -195,7 +202,8 @@ _EDGE = 4
 _LONG_RUN = 64
 
 _SSN = re.compile(
-    r"(?<![\w.-])(?!000|666|9)\d{3}([-. \u2010\u2011\u2013]?)(?!00)\d{2}\1(?!0000)\d{4}(?!\w|[-.]\d)",
+    r"(?<![\w.-])(?!000|666"
+    r"|9)\d{3}([-. \u2010\u2011\u2013]?)(?!00)\d{2}\1(?!0000)\d{4}(?!\w|[-.]\d)",
 )
 _SSN_WORDS = words("ssn?(?!\\w)", "soc(?:ial)?.{0,3}sec(?:urity)?", "social(?: number)?")
 # Numbers that advertising has used and the administration has withdrawn.

@@ -13,7 +13,8 @@ _IPV6 = re.compile(
 )
 _VERSION = re.compile(
     r"(?:\bv(?:er(?:sion)?s?)?|\brelease|\bsection|\bsec|\bchapter|\bbuild|\brev(?:ision)?"
-    r"|\bfirmware|§|\bclause|\bfigure|\btable|\bappendix|\brule|\barticle|\bpart|\bupdate|\bdriver"
+    r"|\bfirmware|§|\bclause|\bfigure|\btable|\bappendix|\brule|\barticle|\bpart|\bupdate"
+    r"|\bdriver"
     r"|\bkernel|\bsdk|\bapi|\boid|[=<>~^]=|[A-Za-z]/|\bto version|\bversion is)[.:= \"'v]{0,3}\Z",
     re.IGNORECASE,
 )

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 
 _TYPES = (
     "fixed_line", "mobile", "toll_free", "premium_rate", "shared_cost", "personal_number", "voip",
     "pager", "uan", "voicemail",
 )  # fmt: skip
+
+
+_LONGEST_PREFIX = 6
 
 
 @dataclass(frozen=True)
@@ -66,16 +69,18 @@ class Plan:
         return False
 
 
-@lru_cache(maxsize=None)
+@cache
 def plan(region: str) -> Plan | None:
     """The region's plan (ISO 3166), or None when there is none."""
     from phonenumbers import PhoneMetadata
 
     data = PhoneMetadata.metadata_for_region(region, None)
-    if data is None:
+    if data is None or data.general_desc is None:
         return None
     kinds = [getattr(data, kind) for kind in _TYPES]
-    numbers = [kind.national_number_pattern for kind in kinds if kind and kind.national_number_pattern]
+    numbers = [
+        kind.national_number_pattern for kind in kinds if kind and kind.national_number_pattern
+    ]
     general = data.general_desc
     given_out = f"(?={general.national_number_pattern}\\Z)(?:{'|'.join(numbers)})"
     prefix = data.national_prefix_for_parsing
@@ -89,7 +94,7 @@ def plan(region: str) -> Plan | None:
         else None,
         tuple(
             (
-                re.compile(shape.pattern),
+                re.compile(shape.pattern or ""),
                 re.compile(shape.leading_digits_pattern[-1])
                 if shape.leading_digits_pattern
                 else None,
@@ -99,6 +104,30 @@ def plan(region: str) -> Plan | None:
     )
 
 
+@cache
+def plans(regions: tuple[str, ...], digits: int) -> tuple[Plan, ...]:
+    """The plans of the regions that have numbers of so many digits, with or without a prefix."""
+    known = [found for region in regions if (found := plan(region)) is not None]
+    return tuple(
+        one
+        for one in known
+        if any(digits - _LONGEST_PREFIX <= length <= digits + 1 for length in one.lengths)
+    )
+
+
+@lru_cache(maxsize=8192)
+def possible_somewhere(digits: str, regions: tuple[str, ...]) -> bool:
+    """Whether one of the regions has numbers of this length."""
+    return any(one.possible(digits) for one in plans(regions, len(digits)))
+
+
+@lru_cache(maxsize=8192)
+def written_somewhere(digits: str, sizes: tuple[int, ...], regions: tuple[str, ...]) -> bool:
+    """Whether one of the regions gives the number out and groups it so."""
+    known = plans(regions, len(digits))
+    return any(one.grouped(digits, sizes) and one.valid(digits) for one in known)
+
+
 def known_regions() -> tuple[str, ...]:
     """All regions that have a plan, in alphabetic order."""
     from phonenumbers import SUPPORTED_REGIONS
@@ -106,7 +135,7 @@ def known_regions() -> tuple[str, ...]:
     return tuple(sorted(SUPPORTED_REGIONS))
 
 
-@lru_cache(maxsize=None)
+@cache
 def regions_of(calling_code: str) -> tuple[str, ...]:
     """The regions behind a calling code (`44`), the main one first."""
     from phonenumbers import COUNTRY_CODE_TO_REGION_CODE

@@ -135,7 +135,11 @@ def kazakh_iin(digits: str) -> bool:
 
 def south_african_id(digits: str) -> bool:
     """Date, citizenship 0-2, Luhn."""
-    return digits[10] in "012" and luhn(digits) and two_digit_date(digits[:2], digits[2:4], digits[4:6])
+    return (
+        digits[10] in "012"
+        and luhn(digits)
+        and two_digit_date(digits[:2], digits[2:4], digits[4:6])
+    )
 
 
 def israeli_id(digits: str) -> bool:
@@ -155,4 +159,4 @@ def australian_medicare(digits: str) -> bool:
 
 def canadian_sin(digits: str) -> bool:
     """Social insurance number, nine digits: Luhn; none begins with 8."""
-    return digits[0] not in "08" and luhn(digits)
+    return digits[0] != "8" and luhn(digits)

@@ -9,7 +9,17 @@ from llamakit.corpus.pii import checksums
 from llamakit.corpus.pii.context import near, words
 
 _GAP = r"[ \-\u00a0\u2010\u2011]"
-_CARD = re.compile(rf"(?<![\w.\-,])\d(?:{_GAP}?\d){{11,18}}(?!{_GAP}?\d|\w|[.,]\d)")
+_APART = rf"(?<!\d{_GAP})"
+_END = r"(?!\w|[.,]\d|-\d)"
+_CARDS = tuple(
+    re.compile(rf"(?<![\w.\-,])(?:{form}){_END}")
+    for form in (
+        rf"\d{{12,19}}|{_APART}\d{{4}}({_GAP})\d{{4}}\1\d{{4}}\1\d{{1,4}}"
+        rf"|{_APART}\d{{4}}({_GAP})\d{{6}}\2\d{{4,5}}|{_APART}\d{{8}}{_GAP}\d{{8}}",
+        # A month or a security code may stand after sixteen digits as the last three of nineteen.
+        rf"{_APART}\d{{4}}({_GAP})\d{{4}}\1\d{{4}}\1\d{{4}}\1\d{{1,3}}",
+    )
+)
 _CARD_WORDS = words(
     "card", "visa", "master", "maestro", "amex", "american express", "discover", "diners", "jcb",
     "union ?pay", "credit", "debit", "payment", "cc", "karte", "kreditkarte", "carte", "tarjeta",
@@ -21,14 +31,13 @@ _SURE_DIGITS = 14
 def find_cards(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     """Numbers a network issues, whose Luhn digit holds; 12 or 13 digits need a word nearby, since
     bar codes are as long."""
-    for match in _CARD.finditer(text, max(0, start - 1), min(len(text), end + 1)):
-        groups = re.split(_GAP, match[0])
-        digits = "".join(groups)
-        one_way = len(set(match[0]) - set("0123456789")) <= 1
-        if not (one_way and min(map(len, groups)) >= 3 and checksums.issued_card(digits)):
-            continue
-        if len(digits) >= _SURE_DIGITS or near(_CARD_WORDS, text, *match.span()):
-            yield match.span()
+    for form in _CARDS:
+        for match in form.finditer(text, start, min(len(text), end + 2)):
+            digits = re.sub(r"\D", "", match[0])
+            if not checksums.issued_card(digits):
+                continue
+            if len(digits) >= _SURE_DIGITS or near(_CARD_WORDS, text, *match.span()):
+                yield match.span()
 
 
 _IBAN = re.compile(r"(?<![A-Za-z0-9])(?:IBAN:?)?([A-Za-z]{2}\d{2})(?=[ \-\u00a0]?[A-Za-z0-9])")

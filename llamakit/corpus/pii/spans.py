@@ -4,6 +4,7 @@ their place."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 
@@ -42,7 +43,7 @@ _RANK = {kind: rank for rank, kind in enumerate(KINDS)}
 def resolved(found: Iterable[Span]) -> list[Span]:
     """The finds in order and apart: of those that overlap, the preferred kind, then the first."""
     spans = sorted(set(found))
-    if all(one.end <= other.start for one, other in zip(spans, spans[1:], strict=False)):
+    if all(one.end <= other.start for one, other in pairwise(spans)):
         return spans
     kept: list[Span] = []
     cluster: list[Span] = []

@@ -1,6 +1,7 @@
 """Where personal data may stand: a few patterns searched by polars' regex engine, in linear time.
 
-Each trigger is a pattern of bytes without any look at its surroundings, so that the place of a hit
+Each trigger is a pattern of bytes without any look at its surroundings,
+so that the place of a hit
 follows from the hits themselves: it is the first occurrence after the one before. What stands
 there is decided in Python, and only there.
 """
@@ -13,7 +14,8 @@ from functools import partial
 
 import polars as pl
 
-from llamakit.corpus.pii import credentials, crypto, emails, national_ids, network, payment, phones
+from llamakit.corpus.pii import credentials, crypto, emails, national_ids, network, payment
+from llamakit.corpus.pii.phones import find_phones
 
 Finder = Callable[[str, int, int], Iterator[tuple[int, int]]]
 """Of a text and the start and end of a hit: spans of the kind, at or near the hit."""
@@ -44,12 +46,13 @@ def triggers(kinds: Sequence[str], regions: Sequence[str]) -> list[Trigger]:
         Trigger(
             _NUMBER,
             (
-                ("phone", partial(phones.find_phones, regions=tuple(regions))),
+                ("phone", partial(find_phones, regions=tuple(regions))),
                 ("national_id", national_ids.find_national_ids),
             ),
         ),
         Trigger(
-            r"[0-9]{3}[-. \u{2010}\u{2011}\u{2013}]?[0-9]{2}[-. \u{2010}\u{2011}\u{2013}]?[0-9]{4}",
+            r"[0-9]{3}[-. \u{2010}\u{2011}\u{2013}]?[0-9]{2}[-. \u{2010}\u{2011}\u{2013}]?"
+            r"[0-9]{4}",
             (("ssn", national_ids.find_ssns),),
         ),
         Trigger(
@@ -59,28 +62,35 @@ def triggers(kinds: Sequence[str], regions: Sequence[str]) -> list[Trigger]:
         ),
         Trigger(
             r"[A-Z]{2}[ -]?[0-9]{2}[ -]?[0-9]{2}[ -]?[0-9]{2}[ -]?[A-D]|[A-Z]{5}[0-9]{4}[A-Z]"
-            r"|[A-Z]{6} ?[0-9LMNP-V]{2} ?[A-Z][0-9LMNP-V]{2} ?[A-Z]|[A-Z]{3,4}[ -]?[0-9]{6}[ -]?[0-9A-Z]{3}"
+            r"|[A-Z]{6} ?[0-9LMNP-V]{2} ?[A-Z][0-9LMNP-V]{2} ?[A-Z]"
+            r"|[A-Z]{3,4}[ -]?[0-9]{6}[ -]?[0-9A-Z]{3}"
             r"|[A-Z][0-9]{6}\([0-9A]\)",
             (("national_id", national_ids.find_lettered_ids),),
         ),
-        Trigger(
-            r"[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}", (("ip", network.find_ipv4),)
-        ),
+        Trigger(r"[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}", (("ip", network.find_ipv4),)),
         Trigger(r"[0-9A-Fa-f]{0,4}:[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:]*", (("ip", network.find_ipv6),)),
         Trigger(r"[A-Za-z0-9]{25,}", (("crypto", crypto.find_crypto),)),
         Trigger(
-            r"AKIA|ASIA|A[GIRN][PDO]A[0-9A-Z]{8}|AB[IC]A[0-9A-Z]{8}|gh[pousr]_|github_pat_|gl[a-z]{2,4}-|xox[abeoprs]-|xapp-"
-            r"|[spr]k_live_|[spr]k_test_|whsec_|AIza|ya29\.|GOCSPX-|sk-[A-Za-z0-9]|hf_[A-Za-z]|r8_[A-Za-z]|gsk_|npm_"
-            r"|pypi-AgE|dop_v1_|SG\.[A-Za-z0-9]|key-[0-9a-f]{4}|SK[0-9a-f]{8}|AC[0-9a-f]{8}|sq0|EAACE|shp[acps][ats]_|lin_api_"
-            r"|dckr_pat_|AGE-SECRET|PMAK-|rubygems_|eyJ|:AA[A-Za-z0-9_-]{33}|ssh-[a-z0-9]{3,7} AAAA",
+            r"AKIA|ASIA|A[GIRN][PDO]A[0-9A-Z]{8}|AB[IC]A[0-9A-Z]{8}|gh[pousr]_|github_pat_"
+            r"|gl[a-z]{2,4}-|xox[abeoprs]-|xapp-"
+            r"|[spr]k_live_|[spr]k_test_|whsec_|AIza|ya29\.|GOCSPX-|sk-[A-Za-z0-9]"
+            r"|hf_[A-Za-z]|r8_[A-Za-z]|gsk_|npm_"
+            r"|pypi-AgE|dop_v1_|SG\.[A-Za-z0-9]|key-[0-9a-f]{4}|SK[0-9a-f]{8}|AC[0-9a-f]{8}"
+            r"|sq0|EAACE|shp[acps][ats]_|lin_api_"
+            r"|dckr_pat_|AGE-SECRET|PMAK-|rubygems_|eyJ|:AA[A-Za-z0-9_-]{33}"
+            r"|ssh-[a-z0-9]{3,7} AAAA",
             (("credential", credentials.find_tokens),),
         ),
-        Trigger(r"-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY", (("credential", credentials.find_key_blocks),)),
+        Trigger(
+            r"-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY", (("credential", credentials.find_key_blocks),)
+        ),
         Trigger(r"://[^\s/@:]{1,64}:[^\s/@]{1,128}@", (("credential", credentials.find_logins),)),
         Trigger(
-            r"(?i)(?:pass(?:word|wd|phrase|code)?|pwd|secret(?:[_-]access[_-]key)?|token|bearer|credentials?"
+            r"(?i)(?:pass(?:word|wd|phrase|code)?|pwd|secret(?:[_-]access[_-]key)?|token"
+            r"|bearer|credentials?"
             rf"|{credentials.KEYS})"
-            r"(?:[\"']?[ \t]{0,4}(?:=>|:=|=|:)[ \t]{0,4}|(?: [a-z]{2,7}){1,4}:? {1,2})[\"'`]?[^\s\"'<>(){}\[\],;]{4}",
+            r"(?:[\"']?[ \t]{0,4}(?:=>|:=|=|:)[ \t]{0,4}"
+            r"|(?: [a-z]{2,7}){1,4}:? {1,2})[\"'`]?[^\s\"'<>(){}\[\],;]{4}",
             (("credential", credentials.find_passwords),),
         ),
         Trigger(r"(?i)Authorization[\"']?[ \t]*[:=]", (("credential", credentials.find_headers),)),

@@ -3,7 +3,6 @@ from __future__ import annotations
 import gzip
 import itertools
 import json
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -12,9 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llamakit.corpus.pii.detection import KINDS, SUSPICIOUS, find_pii, redact
+from llamakit.corpus.pii.detection import find_all, find_pii
+from llamakit.corpus.pii.numbering import known_regions
+from llamakit.corpus.pii.spans import STRUCTURED_KINDS as KINDS
+from llamakit.corpus.pii.spans import placeholder, replaced
 
-REGIONS = ("US", "GB")
+REGIONS = known_regions()
 
 FOUND = [
     ("Write to jane.doe+x@mail.example.com.", "jane.doe+x@mail.example.com", "email"),
@@ -40,6 +42,57 @@ FOUND = [
     ("RSSMRA85T10A562S", "RSSMRA85T10A562S", "national_id"),
     ("BSN 111222333", "111222333", "national_id"),
     ("PESEL 44051401359", "44051401359", "national_id"),
+    (
+        "mail jane [at] host [dot] example [dot] com",
+        "jane [at] host [dot] example [dot] com",
+        "email",
+    ),
+    ("jane at host dot com, please", "jane at host dot com", "email"),
+    ("<a href=mailto:jo@x.org>", "jo@x.org", "email"),
+    ("tel 030 901820", "030 901820", "phone"),
+    ("Rufen Sie 089/1234567 an", "089/1234567", "phone"),
+    ("appelez le 01 42 68 53 00", "01 42 68 53 00", "phone"),
+    ("they were not answering at 60-56-85-91", "60-56-85-91", "phone"),
+    ("21 253 109 8211-Office", "21 253 109 8211", "phone"),
+    ("001-345-899-3560x4587", "001-345-899-3560x4587", "phone"),
+    ("+46 (0)8 928 571 38", "+46 (0)8 928 571 38", "phone"),
+    ("on 2024-05-17 212-555-0123", "212-555-0123", "phone"),
+    ("3782 822463 10005 exp 12/26", "3782 822463 10005", "card"),
+    ("4111 1111 1111 1111 12/26 123", "4111 1111 1111 1111", "card"),
+    ("debit 4222222222222", "4222222222222", "card"),
+    ("fe80::1ff:fe23:4567:890a%eth0", "fe80::1ff:fe23:4567:890a%eth0", "ip"),
+    ("::ffff:93.184.216.34", "::ffff:93.184.216.34", "ip"),
+    ("2606:4700::1111", "2606:4700::1111", "ip"),
+    ("from 93.184.216.0/24", "93.184.216.0", "ip"),
+    ("131052-308T", "131052-308T", "national_id"),
+    ("CPF 390.533.447-05", "390.533.447-05", "national_id"),
+    ("aadhaar 2341 2341 2346", "2341 2341 2346", "national_id"),
+    ("ABCPE1234F", "ABCPE1234F", "national_id"),
+    ("身份证 11010519491231002X", "11010519491231002X", "national_id"),
+    ("NHS number: 943 476 5919", "943 476 5919", "national_id"),
+    ("social insurance number 046 454 286", "046 454 286", "national_id"),
+    ("ITIN 912-70-1234", "912-70-1234", "national_id"),
+    ("85.07.30-033.28", "85.07.30-033.28", "national_id"),
+    ("1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa", "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa", "crypto"),
+    (
+        "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed",
+        "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed",
+        "crypto",
+    ),
+    (
+        "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4",
+        "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4",
+        "crypto",
+    ),
+    ("rHb9CJAWyB4rj91VRWn96DkukG4bwdtyTh", "rHb9CJAWyB4rj91VRWn96DkukG4bwdtyTh", "crypto"),
+    ("AKIAIOSFODNN7EXAMPLE", "AKIAIOSFODNN7EXAMPLE", "credential"),
+    ("ghp_" + "a1B2c3D4e5F6" * 3, "ghp_" + "a1B2c3D4e5F6" * 3, "credential"),
+    ("https://joe:s3cr3t@db.example/x", "joe:s3cr3t", "credential"),
+    ("password = 'hunter22!'", "hunter22!", "credential"),
+    ('"api_key": "9f8e7d6c5b4a"', "9f8e7d6c5b4a", "credential"),
+    ("db_password: Tr0ub4dor&3", "Tr0ub4dor&3", "credential"),
+    ("my password is Tr0ub4dor.", "Tr0ub4dor", "credential"),
+    ("Authorization: Bearer abc123def456", "abc123def456", "credential"),
 ]
 
 DECOYS = [
@@ -59,6 +112,23 @@ DECOYS = [
     "$1,234,567.89 and 1 234 567 people",
     "ISBN 978-3-16-148410-0",
     "12345678A",
+    "order number 0123 456 7890 and invoice 212-555-0123",
+    "ISBN (hardcover) 0-8018-2494-1",
+    "lat 52.520008, 13.404954 and 40.7128 -74.0060",
+    "epoch 1716000000 and 1716000000123",
+    "00:1b:44:11:3a:b7 and 00:11:22:33:44:55:66:77",
+    "Cambridge, MA 02139-4307",
+    "password: required, token: str, secret = None",
+    "password = getpass.getpass()",
+    "postgres://user:password@host/db",
+    "commit da39a3ee5e6b4b0d3255bfef95601890afd80709",
+    "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNb",
+    "at the house dot on the map",
+    "git@github.com:o/r.git",
+    "ISO 646 (1967)",
+    "9.0.0 - 2023-09-26",
+    "Windows 10.0.19041.1 and Chrome/91.0.44.12",
+    "In article <1993Apr5.02@host.example>",
 ]
 
 
@@ -66,7 +136,7 @@ DECOYS = [
 def test_found_where_it_stands(text: str, secret: str, kind: str) -> None:
     spans = find_pii(text, KINDS, REGIONS)
     assert [(text[s.start : s.end], s.kind) for s in spans] == [(secret, kind)]
-    assert redact(text, spans) == text.replace(secret, f"<{kind.upper()}>")
+    assert replaced(text, spans, placeholder) == text.replace(secret, f"<{kind.upper()}>")
 
 
 @pytest.mark.parametrize("text", DECOYS)
@@ -74,9 +144,24 @@ def test_what_only_looks_like_it_stays(text: str) -> None:
     assert find_pii(text, KINDS, REGIONS) == []
 
 
-def test_the_prefilter_passes_all_that_is_found() -> None:
+def test_texts_are_told_apart() -> None:
     texts = [text for text, _, _ in FOUND]
-    assert pl.Series(texts).str.contains(SUSPICIOUS).all()
+    alone = {i: find_pii(text, KINDS, REGIONS) for i, text in enumerate(texts)}
+    found = find_all(pl.Series(texts), KINDS, REGIONS)
+    assert found == {i: spans for i, spans in alone.items() if spans}
+
+
+@pytest.mark.parametrize(("text", "secret", "kind"), FOUND)
+def test_nothing_depends_on_where_in_a_long_text_it_stands(
+    text: str, secret: str, kind: str
+) -> None:
+    # The same digits in other company come first: a hit must be told from what only contains it.
+    filler = f"x{secret}x 1{secret} é😀 "
+    spans = find_pii(f"{filler}\n\n{text}\n\n{text}", [kind], REGIONS)
+    assert [s.start for s in spans[-2:]] == [
+        len(filler) + 2 + text.index(secret),
+        len(filler) + 4 + len(text) + text.index(secret),
+    ]
 
 
 def test_only_the_kinds_asked_for() -> None:
@@ -89,22 +174,9 @@ def test_spans_are_ordered_and_apart(pieces: list[str]) -> None:
     text = "".join(pieces)
     spans = find_pii(text, KINDS, REGIONS)
     assert all(one.end <= other.start for one, other in itertools.pairwise(spans))
-    assert len(redact(text, spans)) == len(text) - sum(s.end - s.start for s in spans) + sum(
-        len(s.kind) + 2 for s in spans
-    )
-
-
-@pytest.mark.parametrize(
-    "piece",
-    ["a", "a.", "a@", "a@a.", "x@y.z ", "1", "1 ", "12-", "(1", "+1 ", "0 ", "1.", ":", "f:", "(",
-     "ab12 ", "DE12 ", "212-555-", "+49 30 123456 ", "tel 0", "AB 12 34 56 ", "+a", "4111 ", "-"],
-)  # fmt: skip
-def test_hostile_text_costs_linear_time(piece: str) -> None:
-    text = piece * (100_000 // len(piece))
-    started = time.process_time()
-    find_pii(text, KINDS, REGIONS)
-    pl.Series([text]).str.contains(SUSPICIOUS)
-    assert time.process_time() - started < 3
+    assert len(replaced(text, spans, placeholder)) == len(text) - sum(
+        s.end - s.start for s in spans
+    ) + sum(len(s.kind) + 2 for s in spans)
 
 
 def test_recall_and_precision_on_synthetic_sentences(real_data: Path) -> None:
@@ -116,20 +188,20 @@ def test_recall_and_precision_on_synthetic_sentences(real_data: Path) -> None:
         "PHONE_NUMBER": "phone",
         "US_SSN": "ssn",
     }
-    regions = ("US", "GB", "DE", "FR", "ES", "IT", "AU", "SE", "FI", "CZ", "HU")
     truth: Counter[str] = Counter()
     hit: Counter[str] = Counter()
     found: Counter[str] = Counter()
     right: Counter[str] = Counter()
     with gzip.open(real_data / "pii/presidio_synth_v2.jsonl.gz", "rt", encoding="utf-8") as file:
         rows = [json.loads(line) for line in file]
-    for row in rows:
+    found_in = find_all(pl.Series([row["full_text"] for row in rows]), KINDS, REGIONS)
+    for index, row in enumerate(rows):
         expected = [
             (names[s["entity_type"]], s["start_position"], s["end_position"])
             for s in row["spans"]
             if s["entity_type"] in names
         ]
-        spans = find_pii(row["full_text"], KINDS, regions)
+        spans = found_in.get(index, [])
         for kind, start, end in expected:
             truth[kind] += 1
             hit[kind] += any(s.kind == kind and s.start < end and s.end > start for s in spans)
@@ -140,6 +212,5 @@ def test_recall_and_precision_on_synthetic_sentences(real_data: Path) -> None:
                 for kind, start, end in expected
             )
     for kind in truth:
-        assert right[kind] >= 0.95 * found[kind], kind
-        # Many of the telephone numbers there are of no numbering plan.
-        assert hit[kind] >= (0.75 if kind == "phone" else 0.98) * truth[kind], kind
+        assert right[kind] >= 0.97 * found[kind], kind
+        assert hit[kind] >= 0.95 * truth[kind], kind

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,7 @@ import pytest
 
 from llamakit.artifacts.frames import read_all
 from llamakit.artifacts.store import Store, Version
-from llamakit.corpus.pii.sites import SiteCount, SiteRule, site_of
-from llamakit.errors import UsageError
+from llamakit.errors import InputError, UsageError
 from llamakit.stages.ingest import Ingest
 from llamakit.stages.pii import Pii
 from llamakit.stages.produce import produce
@@ -45,8 +45,12 @@ def test_placeholders_spans_and_dropped_sites(store: Store, documents: Version[A
     found = [(texts[i][start:end], kind) for i, start, end, kind in spans.iter_rows()]
     assert found.count(("a@b.example", "email")) == 12
     assert found[-1] == ("212-555-0123", "phone")
-    sites = json.loads((version.path / "dropped_sites.json").read_text(encoding="utf-8"))
-    assert list(sites) == ["full.example"]
+    sites = json.loads((version.path / "sites.json").read_text(encoding="utf-8"))
+    assert [name for name, site in sites.items() if site["dropped"]] == ["full.example"]
+    assert sites["full.example"]["density_low"] < sites["full.example"]["density"]
+    page = (version.path / "log" / "report.html").read_text(encoding="utf-8")
+    assert "full.example" in page
+    assert "@b.example" not in page
     assert version.record.counts["rejected_site_full_of_pii"] == 6
 
 
@@ -69,29 +73,63 @@ def test_an_unknown_kind_names_the_nearest() -> None:
         Pii(documents="x", kinds=["phones"])
 
 
-@pytest.mark.parametrize(
-    ("url", "site"),
-    [
-        ("https://www.A.example:80/x", "a.example"),
-        ("b.example/path", "b.example"),
-        ("", None),
-        (None, None),
-        ("http://[broken", None),
-    ],
-)
-def test_site_of(url: str | None, site: str | None) -> None:
-    assert site_of(url) == site
-
-
-def test_site_rule() -> None:
-    site = SiteCount(pages=10, characters=1_000, spans=3, hits=6)
-    assert SiteRule(2.9, 0, 10).drops(site)
-    assert not SiteRule(3.0, 0, 10).drops(site)
-    assert SiteRule(0, 0.5, 10).drops(site)
-    assert not SiteRule(0, 0, 1).drops(site)
-    assert not SiteRule(2.9, 0.5, 11).drops(site)
-
-
 def test_spans_table_has_its_types(store: Store, documents: Version[Any]) -> None:
     version = produce(Pii(documents=documents, kinds=["iban"]), store).version
     assert read_all(version.path / "spans").schema["start"] == pl.Int64
+
+
+def pseudonyms(store: Store, documents: Version[Any], name: str, **config: Any) -> list[str]:
+    stage = Pii(documents=documents, max_site_density=0.0, **config)
+    return read_all(produce(stage, store, name=name).version.path / "data")["text"].to_list()
+
+
+def test_pseudonyms_last_within_a_document_and_no_further(
+    store: Store, documents: Version[Any], tmp_path: Path
+) -> None:
+    key = tmp_path / "key"
+    key.write_text("a key of more than sixteen bytes\n")
+    texts = pseudonyms(store, documents, "one", style="pseudonym", key_file=str(key))
+    first, second = re.findall(r"<EMAIL_\w+>", texts[0])
+    assert first != second
+    assert re.fullmatch(r"<EMAIL_[0-9a-f]{4}>", first)
+    assert first not in texts[1]
+    linked = pseudonyms(store, documents, "all", style="linked", key_file=str(key))
+    assert linked[0] == linked[1]
+    key.write_text("another key of more than sixteen bytes")
+    assert pseudonyms(store, documents, "other", style="linked", key_file=str(key)) != linked
+
+
+def test_the_record_tells_keys_apart_and_holds_none(
+    store: Store, documents: Version[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = "a key of more than sixteen bytes"
+    key = tmp_path / "key"
+    key.write_text(secret + "\n")
+    monkeypatch.setenv("SOME_KEY", secret)
+    from_file = Pii(documents=documents, style="linked", key_file=str(key))
+    version = produce(from_file, store).version
+    assert secret not in (version.path / "artifact.json").read_text(encoding="utf-8")
+    again = produce(Pii(documents=documents, style="linked", key_env="SOME_KEY"), store)
+    assert again.reused
+    assert again.version.reference == version.reference
+    monkeypatch.setenv("SOME_KEY", secret + "!")
+    assert not produce(Pii(documents=documents, style="linked", key_env="SOME_KEY"), store).reused
+    with pytest.raises(UsageError, match="digest"):
+        Pii(documents="x", style="linked", key_env="SOME_KEY", key_digest=from_file.key_digest)
+
+
+def test_wrong_keys_and_regions_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match="need a key"):
+        Pii(documents="x", style="pseudonym")
+    with pytest.raises(UsageError, match="of no use"):
+        Pii(documents="x", key_env="SOME_KEY")
+    with pytest.raises(InputError, match="cannot be read"):
+        Pii(documents="x", style="pseudonym", key_file=str(tmp_path / "none"))
+    monkeypatch.delenv("SOME_KEY", raising=False)
+    with pytest.raises(InputError, match="is not set"):
+        Pii(documents="x", style="pseudonym", key_env="SOME_KEY")
+    monkeypatch.setenv("SOME_KEY", "short")
+    with pytest.raises(UsageError, match="needs 16"):
+        Pii(documents="x", style="pseudonym", key_env="SOME_KEY")
+    with pytest.raises(UsageError, match="no region 'UK'"):
+        Pii(documents="x", regions=["UK"])
