@@ -112,7 +112,6 @@ class Pii(Sharded):
         """Keep the order of the documents."""
         from llamakit.artifacts.mixture import plain_parts
         from llamakit.corpus.pii.keys import secret_key
-        from llamakit.corpus.pii.numbering import known_regions
         from llamakit.corpus.pii.redaction import remove_pii
         from llamakit.corpus.pii.sites import SiteRule
 
@@ -125,7 +124,7 @@ class Pii(Sharded):
             draft.path,
             draft.work,
             kinds=self.kinds,
-            regions=known_regions() if "all" in self.regions else self.regions,
+            regions=self.regions,
             action=self.action,
             style=self.style,
             key=b"" if plain else secret_key(self.key_file, self.key_env),

@@ -1,5 +1,4 @@
-"""Check digits that several numbers share: Luhn, Verhoeff, ISO 7064, weighted sums, IBAN,
-cards."""
+"""Check digits that several numbers share: Luhn, Verhoeff, ISO 7064, IBAN, cards."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Credentials: keys and tokens whose form their issuer has made known, private key blocks,
-passwords in assignments, in prose and in web addresses."""
+"""Credentials: keys and tokens of known form, private key blocks, passwords."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ def find_all(
         texts: one string a document.
         kinds: what to look for, of `spans.KINDS`.
         regions: countries (ISO 3166) whose way of writing telephone numbers is read where a number
-            does not begin with +.
+            does not begin with +; `all` for every one.
     """
     found: dict[int, list[Span]] = {}
     for trigger in triggers(kinds, regions):

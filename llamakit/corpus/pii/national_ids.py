@@ -1,5 +1,4 @@
-"""National identity, tax and insurance numbers of forty countries, told by form, check digits and
-words near them."""
+"""National ids of 42 countries, told by form, check digits and words near them."""
 
 from __future__ import annotations
 

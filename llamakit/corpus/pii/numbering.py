@@ -7,6 +7,7 @@ country may belong to dozens of regions, so the same rules are asked here as com
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
@@ -133,6 +134,11 @@ def known_regions() -> tuple[str, ...]:
     from phonenumbers import SUPPORTED_REGIONS
 
     return tuple(sorted(SUPPORTED_REGIONS))
+
+
+def chosen(regions: Sequence[str]) -> tuple[str, ...]:
+    """The regions, every one that has a plan for `all`."""
+    return known_regions() if "all" in regions else tuple(regions)
 
 
 @cache

@@ -1,5 +1,4 @@
-"""Telephone numbers: candidates by pattern, decided by the numbering plans and by how and near
-what words they are written."""
+"""Telephone numbers: found by how they are written, decided by the numbering plans."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Where personal data stands in a text: spans, their order of preference, and putting others in
-their place."""
+"""Where personal data stands in a text, and which of two finds is preferred."""
 
 from __future__ import annotations
 

@@ -14,7 +14,15 @@ from functools import partial
 
 import polars as pl
 
-from llamakit.corpus.pii import credentials, crypto, emails, national_ids, network, payment
+from llamakit.corpus.pii import (
+    credentials,
+    crypto,
+    emails,
+    national_ids,
+    network,
+    numbering,
+    payment,
+)
 from llamakit.corpus.pii.phones import find_phones
 
 Finder = Callable[[str, int, int], Iterator[tuple[int, int]]]
@@ -46,7 +54,7 @@ def triggers(kinds: Sequence[str], regions: Sequence[str]) -> list[Trigger]:
         Trigger(
             _NUMBER,
             (
-                ("phone", partial(find_phones, regions=tuple(regions))),
+                ("phone", partial(find_phones, regions=numbering.chosen(regions))),
                 ("national_id", national_ids.find_national_ids),
             ),
         ),

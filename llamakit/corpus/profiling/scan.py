@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from llamakit.artifacts.frames import group, join, unique
 from llamakit.artifacts.mixture import REPEATS, DocumentShard, read_shard
-from llamakit.corpus.pii.detection import KINDS, SUSPICIOUS, find_pii
+from llamakit.corpus.pii.detection import find_all
+from llamakit.corpus.pii.spans import STRUCTURED_KINDS
 from llamakit.corpus.profiling import sampling
 from llamakit.corpus.profiling.copies import document_keys, line_keys, save_keys
 from llamakit.corpus.profiling.excerpts import picked, save_excerpts
@@ -213,11 +214,12 @@ def _words(english: pl.DataFrame, settings: Settings) -> tuple[Counts, dict[str,
 def _personal_data(frame: pl.DataFrame, settings: Settings) -> tuple[Counts, pl.DataFrame]:
     """What the sampled documents hold, in all and a row a document for its site."""
     drawn = sampling.draws(frame["id"].to_list(), sampling.PII, settings.seed) < settings.pii_share
-    suspicious = frame["text"].str.contains(SUSPICIOUS).to_numpy() & drawn
+    rows = np.flatnonzero(drawn)
+    found = find_all(frame["text"].gather(rows), STRUCTURED_KINDS, settings.regions)
     spans = np.zeros(len(frame), np.int64)
     kinds: Counter[str] = Counter()
-    for row in np.flatnonzero(suspicious).tolist():
-        finds = find_pii(frame["text"][row], KINDS, settings.regions)
+    for index, finds in found.items():
+        row = int(rows[index])
         spans[row] = len(finds)
         for find in finds:
             kinds[find.kind] += int(frame[REPEATS][row])

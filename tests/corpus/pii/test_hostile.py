@@ -12,7 +12,8 @@ from llamakit.corpus.pii.spans import KINDS, STRUCTURED_KINDS, Span, resolved
 
 PIECES = [
     "a", "a.", "a@", "a@a.", "x@y.z ", "@", " at a dot", "[at]", "a [at] b [dot] ", "1", "1 ",
-    "12-", "(1", "+1 ", "0 ", "1.", ":", "f:", "(", ")", "[[]", "ab12 ", "DE12 ", "DE89 3704 ", "212-555-",
+    "12-", "(1", "+1 ", "0 ",
+    "1.", ":", "f:", "(", ")", "[[]", "ab12 ", "DE12 ", "DE89 3704 ", "212-555-",
     "+49 30 123456 ", "tel 030 12", "(020) ", "AB 12 34 56 ", "+a", "4111 ", "-", "\u00a01", "eyJ",
     "eyJaaaaaaaaa.", "-eyJhhhhhhhhh.eyJ", "-----BEGIN RSA PRIVATE KEY-----\n", "://a:b@", "://",
     "password=", "password is ", "token token ", "key-0000", "AKIA", "sk-aaaaaaaa", "0x1234567890",
