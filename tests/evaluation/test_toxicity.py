@@ -6,38 +6,19 @@ from typing import Any
 
 import pytest
 import torch
+from classifier import tiny_classifier
 
 from llamakit.errors import InputError, UsageError
 from llamakit.evaluation.toxicity import is_classifier, toxic_label, toxicity_scorer
 
 transformers = pytest.importorskip("transformers")
 
-WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "bad", "day", "very", "a"]
 LINES = ["a very good day", "bad", "a bad bad day a very bad day", "unknown things", "bad"]
 
 
 @pytest.fixture
 def classifier(tmp_path: Path) -> Path:
-    """A tiny random classifier."""
-    folder = tmp_path / "classifier"
-    folder.mkdir()
-    (folder / "vocab.txt").write_text("\n".join(WORDS) + "\n")
-    tokenizer = transformers.BertTokenizer(str(folder / "vocab.txt"), model_max_length=16)
-    tokenizer.save_pretrained(folder)
-    torch.manual_seed(0)
-    config = transformers.BertConfig(
-        vocab_size=len(WORDS),
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=16,
-        max_position_embeddings=16,
-        id2label={0: "neutral", 1: "toxic"},
-        label2id={"neutral": 0, "toxic": 1},
-        initializer_range=1.0,
-    )
-    transformers.BertForSequenceClassification(config).save_pretrained(folder)
-    return folder
+    return tiny_classifier(tmp_path / "classifier")
 
 
 def _alone(folder: Path, line: str) -> torch.Tensor:

@@ -6,11 +6,13 @@ from typing import Any
 
 import polars as pl
 import pytest
+from classifier import tiny_classifier
 
 from llamakit.artifacts.frames import read_table
 from llamakit.artifacts.mixture import shard_ranges
 from llamakit.artifacts.store import Store, Version
 from llamakit.errors import InputError, UsageError
+from llamakit.evaluation.toxicity import toxicity_scorer
 from llamakit.stages.filter import Filter
 from llamakit.stages.ingest import Ingest
 from llamakit.stages.mix import Mix
@@ -157,6 +159,25 @@ def test_toxicity_by_phrases_and_what_is_shown(
     page = (version.path / "report.html").read_text(encoding="utf-8")
     assert "Toxicity" in page
     assert "<script" not in page
+
+
+def test_toxicity_by_a_classifier(store: Store, tmp_path: Path) -> None:
+    pytest.importorskip("transformers")
+    rows = [{"text": text} for text in ("a good day\nbad", "bad bad day", "very good", "a bad day")]
+    documents = _documents(store, tmp_path, rows, "days")
+    folder = tiny_classifier(tmp_path / "classifier")
+    config = {"toxicity": (str(folder),), "toxicity_sample": 1.0, "device": "cpu"}
+    found = _profiled(store, documents, **config)["profiles"]["days"]["toxicity"]
+    score = toxicity_scorer(folder, None, "cpu")
+    scores = [sum(one := score(row["text"].split("\n"))) / len(one) for row in rows]
+    assert found["sampled"] == 4
+    assert found["mean"] == pytest.approx(sum(scores) / 4, abs=1e-5)
+    assert found["toxic"] == sum(each >= 0.5 for each in scores)
+    assert sum(found["histogram"]) == 4
+    other = _profiled(store, documents, **config, toxicity_label="neutral")
+    assert other["profiles"]["days"]["toxicity"]["mean"] == pytest.approx(
+        1 - found["mean"], abs=1e-5
+    )
 
 
 def test_own_terms(store: Store, tmp_path: Path, documents: Version[Any]) -> None:
