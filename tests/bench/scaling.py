@@ -47,6 +47,7 @@ def main() -> None:
         runs = []
         print(f"{os.cpu_count()} processors, {asked.workers} workers")
         print(_HEADER)
+        _warm_up(asked, root)
         for size in asked.sizes:
             for shards in asked.shards:
                 store = _filled(root / f"{size}-{shards}", size, shards)
@@ -97,6 +98,13 @@ def _all(asked: Any, store: Path, size: int, shards: int) -> list[Run]:
                 flush=True,
             )
     return runs
+
+
+def _warm_up(asked: Any, root: Path) -> None:
+    """Run every stage once, so that what is compiled at first use is compiled before the clock."""
+    store = _filled(root / "warm-up", 1, 1)
+    for stage in filter(_works_by_shards, asked.stages):
+        _one(stage, store, "local", 1)
 
 
 def _works_by_shards(stage: str) -> bool:
