@@ -49,6 +49,17 @@ sentencepiece.SentencePieceTrainer.Train(
 )
 """
 
+# From a small process of its own: a child's peak starts with the size of what it was forked from.
+MEASURED = """
+import json, resource, subprocess, sys, time
+started = time.monotonic()
+done = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL)
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+spent = time.monotonic() - started
+print(json.dumps([spent, used.ru_utime + used.ru_stime, used.ru_maxrss / 1000]))
+sys.exit(done.returncode)
+"""
+
 
 def main() -> None:
     """Print the tables."""
@@ -142,7 +153,7 @@ def learn(work: Path, texts: Sequence[str], size: int) -> None:
             *LLAMAKIT, "tokenizer", "texts", "--force", f"--store={store}", f"--vocab-size={size}"
         ],
     }  # fmt: skip
-    found = {name: paired(command) for name, command in runs.items()}
+    found = {name: measured(command) for name, command in runs.items()}
     print(f"\nlearning {size:,} pieces from {megabytes(texts):.0f} MB")
     print(f"{'':24}{'wall s':>8}{'CPU s':>8}{'peak MB':>9}")
     for name, (wall, cpu, peak) in found.items():
@@ -163,21 +174,14 @@ def stored(work: Path, texts: Sequence[str]) -> Path:
     return work / "store"
 
 
-def paired(command: Sequence[str], times: int = 1) -> tuple[float, float, float]:
-    """Wall and CPU seconds and peak MB of a process and its children, the medians of some runs."""
-    return tuple(map(statistics.median, zip(*(_run(command) for _ in range(times)), strict=True)))  # type: ignore[return-value]
-
-
-def _run(command: Sequence[str]) -> tuple[float, float, float]:
-    started = time.monotonic()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    assert process.stderr is not None
-    told = process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        sys.exit(told.decode())
-    wall = time.monotonic() - started
-    return wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1000
+def measured(command: Sequence[str]) -> tuple[float, float, float]:
+    """Wall and CPU seconds of a process and its children, and the largest one's peak in MB."""
+    words = [sys.executable, "-c", MEASURED, *command]
+    done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+    if done.returncode:
+        sys.exit(done.stderr.decode())
+    wall, cpu, peak = json.loads(done.stdout)
+    return wall, cpu, peak
 
 
 # --- encoding -----------------------------------------------------------------------------------
@@ -226,7 +230,7 @@ def encode(work: Path, texts: Sequence[str], model: Path) -> None:
     found = []
     for workers in (1, 2):
         command = [*LLAMAKIT, "tokenize", "texts", str(model), "--force"]
-        wall, cpu, peak = _run([*command, f"--store={store}", f"--workers={workers}"])
+        wall, cpu, peak = measured([*command, f"--store={store}", f"--workers={workers}"])
         print(f"{workers} worker(s): {wall:6.1f} s {whole / wall:6.2f} MB/s, {cpu:.1f} CPU s, "
               f"largest process {peak:.0f} MB")  # fmt: skip
         found.append(wall)

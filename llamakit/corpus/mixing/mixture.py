@@ -63,7 +63,7 @@ class Mixture:
 
     def table(self) -> list[str]:
         """The mixture as lines of text."""
-        return table(self.plans, self.achieved, self._unit())
+        return table(self.plans, self.achieved, self._unit(), self.wishes.by)
 
     def warnings(self) -> list[str]:
         """What differs from what was asked for, and why."""

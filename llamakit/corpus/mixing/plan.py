@@ -105,17 +105,18 @@ def weights_by_temperature(components: Sequence[Component], temperature: float) 
     return {c.name: (c.size / largest) ** (1.0 / temperature) for c in components}
 
 
-def table(plans: Sequence[Plan], achieved: Sequence[int], unit: str) -> list[str]:
+def table(plans: Sequence[Plan], achieved: Sequence[int], unit: str, by: str) -> list[str]:
     """The plan as lines of text: source, documents, tokens there are and are read, epochs, shares.
 
     Args:
+        by: what is weighed, `source` or `input`.
         achieved: size of what is read of each component, after the draw.
         unit: `tokens` or `documents`.
     """
     total = sum(achieved) or 1
     width = max([6, *(len(plan.component.name) for plan in plans)])
     read = f"{unit} read"
-    lines = [f"{'source':<{width}}  documents  {unit:>14}  {read:>14}  epochs   asked   share"]
+    lines = [f"{by:<{width}}  documents  {unit:>14}  {read:>14}  epochs   asked   share"]
     for plan, size in zip(plans, achieved, strict=True):
         c = plan.component
         lines.append(

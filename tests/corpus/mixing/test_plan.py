@@ -97,8 +97,9 @@ def test_the_budget_is_met_unless_all_are_capped(
 
 def test_table() -> None:
     plans = plan_by_weight(SIZES, {"a": 1, "b": 1}, 1_000, 4)
-    lines = table(plans, [600, 400, 0], "tokens")
+    lines = table(plans, [600, 400, 0], "tokens", "input")
     assert len(lines) == 4
     assert "(capped)" in lines[2]
+    assert lines[0].startswith("input ")
     assert "50.0%" in lines[1]
     assert "60.0%" in lines[1]
