@@ -177,7 +177,7 @@ def stored(work: Path, texts: Sequence[str]) -> Path:
 def measured(command: Sequence[str]) -> tuple[float, float, float]:
     """Wall and CPU seconds of a process and its children, and the largest one's peak in MB."""
     words = [sys.executable, "-c", MEASURED, *command]
-    done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+    done = subprocess.run(words, capture_output=True, check=False)
     if done.returncode:
         sys.exit(done.stderr.decode())
     wall, cpu, peak = json.loads(done.stdout)
@@ -290,9 +290,7 @@ def hostile(model: Path) -> None:
         spent = []
         for size in (1_000_000, 2_000_000):
             text = make(size)
-            spent.append(
-                min(timed(lambda t=text: list(Encoder(pieces).encode([t]))) for _ in range(2))
-            )  # type: ignore[misc]
+            spent.append(min(timed(partial(encoded, pieces, text))[1] for _ in range(2)))
         print(f"{kind:26}{spent[0]:13.3f}{spent[1]:13.3f}{spent[1] / spent[0]:7.2f}")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     text = "the river runs north of Alder, twelve miles on\n" * (50_000_000 // 47)
