@@ -1,7 +1,7 @@
 """Documents lose their exact and near-duplicates."""
 
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Interval
 
@@ -13,6 +13,9 @@ from llamakit.errors import UsageError
 from llamakit.stages.fields import Identity, Input
 from llamakit.stages.sharded import Sharded
 from llamakit.stages.stage import Answer, Outcome
+
+if TYPE_CHECKING:
+    from llamakit.corpus.duplicates.passages import Cut
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +36,14 @@ class Dedup(Sharded):
     """Which document of a cluster survives; the first decides among equals."""
     sources: Identity[list[str]] = field(default_factory=list)
     """Sources from the best down, for --keep source; others come last."""
+    lines: Identity[Annotated[int, Ge(2)] | None] = None
+    """Cut out lines that so many of the kept documents hold; by default texts stay as they are."""
+    paragraphs: Identity[Annotated[int, Ge(2)] | None] = None
+    """The same for paragraphs, which empty lines part."""
+    passage: Identity[Annotated[int, Ge(1)]] = 30
+    """Characters of the shortest line or paragraph that is cut out."""
+    first_passage: Identity[Literal["keep", "cut"]] = "keep"
+    """Whether a line or paragraph stays in the first document that holds it."""
     num_perm: Identity[Annotated[int, Interval(ge=16, le=1024)]] = 128
     """MinHash values of a document."""
     bands: Identity[Annotated[int, Ge(1)] | None] = None
@@ -63,6 +74,7 @@ class Dedup(Sharded):
     def run(self, draft: Draft[Documents]) -> Outcome:
         """Keep one document of each cluster, in the order of the input."""
         from llamakit.artifacts.mixture import plain_parts
+        from llamakit.corpus.duplicates.boilerplate import cut_boilerplate
         from llamakit.corpus.duplicates.deduplication import Deduplication, lost_sources
         from llamakit.corpus.duplicates.report import report
         from llamakit.corpus.duplicates.settings import Settings
@@ -81,18 +93,24 @@ class Dedup(Sharded):
         )
         parts = plain_parts(draft.input(self.documents), "dedup")
         task = Deduplication(parts, draft.work, settings, self.runs_on(), draft.events)
-        found = task.run(draft.path)
+        cuts = self._cuts()
+        whole = draft.work / "kept" if cuts else draft.path / "data"
+        found = task.run(draft.path, whole)
+        cut = {}
+        if cuts:
+            cut = cut_boilerplate(whole, draft.path, draft.work, cuts, self.runs_on(), draft.events)
         for source, kept, removed in lost_sources(found.sources):
             draft.events.warn(f"{source} loses {removed:,} of its {kept + removed:,} documents")
         with draft.writing(f"{LOG_FOLDER}/report.html") as path:
             path.write_text(report(found, parts, self.similarity), encoding="utf-8")
         removed = len(found.verdicts)
+        emptied = sum(count for name, count in cut.items() if name.startswith("rejected_"))
         exact = int(found.verdicts["exact"].sum())
         share = removed / max(found.documents, 1)
         return Outcome(
             counts={
-                "documents": found.documents - removed,
-                "rejected": removed,
+                "documents": found.documents - removed - emptied,
+                "rejected": removed + emptied,
                 "rejected_exact_duplicate": exact,
                 "rejected_near_duplicate": removed - exact,
                 "clusters": len(found.sizes),
@@ -100,10 +118,22 @@ class Dedup(Sharded):
                 "candidate_pairs": found.candidates,
                 "verified_pairs": found.verified,
                 "removed_through_a_chain": int(found.verdicts["match"].count()),
+                **cut,
             },
             metrics={"removed_share": share},
             headline=f"{share:.1%} removed",
         )
+
+    def _cuts(self) -> "list[Cut]":
+        from llamakit.corpus.duplicates.passages import Cut
+
+        first = self.first_passage == "keep"
+        cuts = []
+        if self.lines is not None:
+            cuts.append(Cut("lines", self.lines, self.passage, first))
+        if self.paragraphs is not None:
+            cuts.append(Cut("paragraphs", self.paragraphs, self.passage, first))
+        return cuts
 
     @classmethod
     def explain(cls, version: Version[Kind], item: str) -> Answer:

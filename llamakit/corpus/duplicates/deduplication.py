@@ -21,6 +21,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from llamakit.artifacts.frames import part_name
 from llamakit.corpus.duplicates.candidates import (
     Corpus,
     find_copies,
@@ -66,8 +67,9 @@ class Deduplication:
         self.parts, self.work, self.settings = list(parts), work, settings
         self.engine, self.events = engine, events
 
-    def run(self, target: Path) -> Deduplicated:
-        """Write `data/` and `rejected/` below `target`, the same on any engine."""
+    def run(self, target: Path, data: Path | None = None) -> Deduplicated:
+        """Write `data/` (elsewhere if `data` is given), `rejected/` and `pairs/` below `target`,
+        the same on any engine."""
         corpus = self._sketched()
         copies = self._copies(corpus)
         candidates = np.zeros((0, 2), np.int64)
@@ -109,7 +111,7 @@ class Deduplication:
             verdicts=verdicts,
             similarities=similarities,
             sizes=np.unique(clusters.first, return_counts=True)[1],
-            sources=self._write(verdicts, corpus, target),
+            sources=self._write(verdicts, corpus, data or target / "data", target / "rejected"),
             begins=corpus.begins,
         )
 
@@ -142,11 +144,11 @@ class Deduplication:
         return unpack(found)
 
     def _write(
-        self, verdicts: pl.DataFrame, corpus: Corpus, target: Path
+        self, verdicts: pl.DataFrame, corpus: Corpus, data: Path, rejected: Path
     ) -> dict[str, tuple[int, int]]:
         files = write_verdicts(verdicts, self.parts, corpus.begins, self.work / "verdicts")
         shards = [
-            Split(part, file, target, index)
+            Split(part, file, data / part_name(index), rejected / part_name(index))
             for index, (part, file) in enumerate(zip(self.parts, files, strict=True))
         ]
         sources: dict[str, tuple[int, int]] = {}

@@ -33,12 +33,12 @@ PAIRS: Schema = {"one": pl.String(), "other": pl.String(), "similarity": pl.Floa
 
 @dataclass(frozen=True)
 class Split:
-    """Write part `index` of `target` without the rows that `verdicts` removes."""
+    """Write `part` to `data` without the rows that `verdicts` removes, and those to `rejected`."""
 
     part: Path
     verdicts: Path
-    target: Path
-    index: int
+    data: Path
+    rejected: Path
 
 
 def write_pairs(
@@ -86,13 +86,13 @@ def write_verdicts(
 
 
 def split(shard: Split) -> dict[str, Any]:
-    """Survivors to `data/`, the others to `rejected/`; returns [kept, removed] by source."""
+    """Survivors here, the others there; returns [kept, removed] by source."""
     frame = read_table(shard.part)
     verdicts = read_table(shard.verdicts)
     removed = np.zeros(len(frame), bool)
     removed[verdicts["document"].to_numpy()] = True
     kept = frame.filter(pl.Series(~removed, dtype=pl.Boolean)) if removed.any() else frame
-    write_table(shard.target / "data" / part_name(shard.index), kept, DOCUMENTS)
+    write_table(shard.data, kept, DOCUMENTS)
     if len(verdicts):
         dropped = frame[verdicts["document"]]
         rows = zip(dropped["metadata"].to_list(), verdicts.iter_rows(named=True), strict=True)
@@ -103,7 +103,7 @@ def split(shard: Split) -> dict[str, Any]:
             .otherwise(pl.lit("near_duplicate"))
             .alias("reason"),
         )
-        write_table(shard.target / "rejected" / part_name(shard.index), dropped, REJECTED)
+        write_table(shard.rejected, dropped, REJECTED)
     marked = frame.select("source").with_columns(pl.Series("removed", removed))
     by_source = group(
         marked, "source", [(~pl.col("removed")).sum(), pl.col("removed").sum().alias("lost")]
