@@ -93,16 +93,16 @@ def report(counts: Mapping[str, SourceCount], vocab_size: int) -> str:
         "and that its share of the tokens is larger than its share of the text.",
     )
     page.table(
-        ["source", "documents", "bytes", "tokens", "bytes a token", "read an epoch", "share"],
+        ["source", "documents", "bytes", "tokens", "bytes a token", "read an epoch", "share, %"],
         [
             [
                 name,
                 count.documents,
                 count.bytes,
                 count.tokens,
-                f"{count.bytes_per_token:.2f}",
+                count.bytes_per_token,
                 count.training_tokens,
-                f"{count.training_tokens / max(whole.training_tokens, 1):.2%}",
+                100.0 * count.training_tokens / max(whole.training_tokens, 1),
             ]
             for name, count in counts.items()
         ],

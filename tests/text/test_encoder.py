@@ -36,7 +36,7 @@ def ids(vocabulary: Vocabulary, texts: list[str]) -> list[list[int]]:
     return [np.frombuffer(each, token_dtype(vocabulary.size)).tolist() for each in packed]
 
 
-@settings(max_examples=300)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(TEXTS, max_size=5))
 @example(["", " ", "\n", "▁", "a▁ b", " \n ", "a ▁\n▁"])
 def test_ids_are_those_of_the_whole_text(vocabulary: Vocabulary, texts: list[str]) -> None:

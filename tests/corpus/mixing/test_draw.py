@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llamakit.corpus.mixing.draw import draw_repeats
@@ -10,6 +10,7 @@ from llamakit.corpus.mixing.draw import draw_repeats
 DOCUMENTS = st.lists(st.tuples(st.integers(1, 500), st.integers(1, 4)), min_size=1, max_size=60)
 
 
+@settings(deadline=None)
 @given(DOCUMENTS, st.floats(0, 5))
 def test_each_document_is_read_its_times_or_one_more(
     documents: list[tuple[int, int]], factor: float

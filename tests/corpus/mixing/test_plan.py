@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llamakit.corpus.mixing.plan import (
@@ -74,6 +74,7 @@ def test_temperature() -> None:
     assert shares(1e9) == pytest.approx([1 / 3] * 3)
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.integers(1, 10_000), min_size=1, max_size=6),
     st.lists(st.floats(0.01, 100), min_size=6, max_size=6),
