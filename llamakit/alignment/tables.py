@@ -11,6 +11,7 @@ import polars as pl
 
 from llamakit.artifacts.frames import (
     DIALOGUES,
+    Schema,
     part_name,
     read_all,
     read_table,
@@ -19,9 +20,13 @@ from llamakit.artifacts.frames import (
 )
 
 
-def read_rows(folders: Sequence[Path]) -> list[dict[str, Any]]:
-    """All rows of the tables in `folders`, one table after the other."""
-    return [row for folder in folders for row in read_all(folder).to_dicts()]
+def read_rows(folders: Sequence[Path], schema: Schema = DIALOGUES) -> list[dict[str, Any]]:
+    """All rows of the tables in `folders`, one table after the other.
+
+    Raises:
+        InputError: a table is not readable, or is not of `schema`.
+    """
+    return [row for folder in folders for row in read_all(folder, schema).to_dicts()]
 
 
 def write_dialogues(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -130,9 +130,35 @@ def read_parts(folder: Path, columns: Sequence[str] | None = None) -> Iterator[p
         yield read_table(path, columns)
 
 
-def read_all(folder: Path, columns: Sequence[str] | None = None) -> pl.DataFrame:
-    """Read a whole table; for those that are small by nature (dialogues, preferences)."""
-    frames = list(read_parts(folder, columns))
+def read_as(schema: Schema, path: Path) -> pl.DataFrame:
+    """Read the columns of `schema` that a parquet part must have.
+
+    Raises:
+        InputError: as `read_table`; or a column has another type, or messages are null or without
+            a role or content.
+    """
+    frame = read_table(path, list(schema))
+    for column, wanted in schema.items():
+        if frame.schema[column] != wanted:
+            raise InputError(
+                f"the column {column!r} is {frame.schema[column]}, {wanted} is needed",
+                where=str(path),
+            )
+        if wanted == MESSAGES and _has_gaps(frame[column]):
+            raise InputError(f"messages of {column!r} are null", where=str(path))
+    return frame
+
+
+def _has_gaps(messages: pl.Series) -> bool:
+    # An empty list would explode to a null that is no gap.
+    turns = messages.filter(messages.list.len() > 0).explode().struct.unnest()
+    return bool(messages.null_count() or sum(turns.null_count().row(0)))
+
+
+def read_all(folder: Path, schema: Schema | None = None) -> pl.DataFrame:
+    """Read a whole table; for those that are small by nature (dialogues, preferences). With a
+    schema, raises as `read_as`."""
+    frames = [read_as(schema, path) if schema else read_table(path) for path in parts(folder)]
     if not frames:
         raise InputError("no part-*.parquet here", where=str(folder))
     return pl.concat(frames)

@@ -113,7 +113,7 @@ def _execute(
     json_: bool,
     quiet: bool,
 ) -> None:
-    from llamakit.artifacts.store import Store
+    from llamakit.artifacts.store import Store, check_name
     from llamakit.cli.console import ConsoleEvents
     from llamakit.cli.failures import stoppable
     from llamakit.stages.produce import describe, forecast, prepare, produce, reusable
@@ -126,7 +126,9 @@ def _execute(
     place = Store(store)
     if dry_run:
         prepared = prepare(built, place)
-        found, hindrance = reusable(prepared, place, name or stage.command())
+        found, hindrance = reusable(
+            prepared, place, check_name(stage.command() if name is None else name)
+        )
         with ConsoleEvents(quiet=quiet) as events, stoppable(events):
             told = forecast(prepared, place, events)
             if told:

@@ -1,6 +1,6 @@
 """Models become a report that compares them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -9,7 +9,7 @@ from annotated_types import Ge, Interval
 from llamakit.artifacts.draft import Draft
 from llamakit.artifacts.kinds import Dialogues, Documents, Kind, Model, Report, RewardModel
 from llamakit.artifacts.store import Version
-from llamakit.errors import UsageError
+from llamakit.errors import InputError, UsageError
 from llamakit.stages.fields import Execution, Files, Identity, Input, Inputs
 from llamakit.stages.stage import Outcome, Stage
 
@@ -72,7 +72,7 @@ class Eval(Stage):
     """What must hold, else exit 4: exam>=0.6, exam:sft>base, safety.violation<=0.1, win:ppo>sft."""
     device: Execution[Literal["auto", "cpu", "cuda"]] = "auto"
     """Where to compute: auto takes a GPU if there is one."""
-    threads: Execution[Annotated[int, Ge(0)]] = 0
+    threads: Execution[Annotated[int, Interval(ge=0, le=1024)]] = 0
     """Processor threads; 0 leaves the choice to torch."""
 
     makes: ClassVar = Report
@@ -202,12 +202,14 @@ class Eval(Stage):
         for source in draft.files(self.adherence):
             sessions, broken = read_sessions(source.path)
             _warn_of(broken, draft)
+            _refuse_empty(sessions, str(source.path))
             name, some = stem(source.path), spaced(sessions, self.limit)
             parts.append(Part(name, partial(adherence, part=name, sessions=some, **decoded)))
         labelled = []
         for source in draft.files(self.safety_prompts):
             found, broken = read_prompts(source.path)
             _warn_of(broken, draft)
+            _refuse_empty(found, str(source.path))
             labelled += found
         if labelled:
             asked = spaced(labelled, self.limit)
@@ -229,15 +231,16 @@ class Eval(Stage):
             for shard in document_shards(draft.input(documents))
             for row in read_shard(shard).select("id", "text", "source").to_dicts()
         ]
+        _refuse_empty(texts, draft.input(documents).reference)
         return spaced(texts, self.limit)
 
     def _prompts(
         self, draft: Draft[Report], prompts: Input[Dialogues]
     ) -> "Sequence[tuple[str, Sequence[Message]]]":
         """Dialogues up to their last user message, each under an id of its own."""
-        from llamakit.artifacts.frames import read_all
+        from llamakit.artifacts.frames import DIALOGUES, read_all
 
-        table = read_all(draft.input(prompts).path / "data", ["id", "messages"])
+        table = read_all(draft.input(prompts).path / "data", DIALOGUES).select("id", "messages")
         found: dict[str, list[Message]] = {}
         for row in table.to_dicts():
             messages = row["messages"]
@@ -245,6 +248,7 @@ class Eval(Stage):
                 messages.pop()
             if messages:
                 found.setdefault(row["id"], messages)
+        _refuse_empty(found, draft.input(prompts).reference)
         return list(found.items())
 
     def _scorers(self, draft: Draft[Report]) -> dict[str, "Scorer"]:
@@ -285,6 +289,12 @@ class Eval(Stage):
         wins = ["win"] if self.prompts is not None else []
         for text in self.require:
             check_names(parse(text), models, [*names, *wins])
+
+
+def _refuse_empty(items: Collection[object], where: str) -> None:
+    """A mean over nothing would be a number that is none."""
+    if not items:
+        raise InputError("it holds nothing to measure on", where=where)
 
 
 def _warn_of(broken: "Sequence[str]", draft: Draft[Report]) -> None:

@@ -7,9 +7,10 @@ from annotated_types import Ge, Interval
 
 from llamakit.artifacts.draft import Draft
 from llamakit.artifacts.kinds import Dialogues, Model
-from llamakit.errors import LlamakitError, UsageError
+from llamakit.errors import InputError, LlamakitError, UsageError
 from llamakit.stages.fields import Execution, Files, Identity, Input, Inputs
 from llamakit.stages.stage import Outcome, Stage
+from llamakit.wording import counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +113,8 @@ class Gatt(Stage):
             device=device,
         )
         rows = read_rows([version.path / "data" for version in draft.inputs(self.dialogues)])
+        if not rows:
+            raise InputError("dialogues hold no dialogue to answer", where="gatt")
         # Shards of another size are other shards: a rerun must not mix them.
         work = draft.work / f"shards-{self.shard_dialogues}"
         parts = shard_dialogues(rows[: self.limit], work / "dialogues", self.shard_dialogues)
@@ -148,5 +151,5 @@ class Gatt(Stage):
         turns = adherence(results, "by_turn")
         metrics = {f"teacher_obeys_turn_{turn}": one.value for turn, one in turns.items()}
         return Outcome(
-            counts=counts, metrics=metrics, headline=f"{counts['dialogues']:,} dialogues"
+            counts=counts, metrics=metrics, headline=counted(counts["dialogues"], "dialogue")
         )

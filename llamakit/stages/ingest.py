@@ -10,6 +10,7 @@ from llamakit.artifacts.kinds import Dialogues, Documents, Kind, Preferences
 from llamakit.stages.fields import Files, Identity
 from llamakit.stages.sharded import Sharded
 from llamakit.stages.stage import Outcome
+from llamakit.wording import counted
 
 if TYPE_CHECKING:
     from llamakit.corpus.reading.fields import FieldNames
@@ -107,7 +108,7 @@ class Ingest(Sharded):
         counts = {"files": done.files, self.as_: done.kept, "ids_renamed": done.ids_renamed}
         counts |= {"other_sources": done.other_sources, "rejected": rejected}
         counts |= {f"rejected_{reason}": n for reason, n in sorted(done.reasons.items())}
-        return Outcome(counts=counts, headline=f"{done.kept:,} {self.as_}")
+        return Outcome(counts=counts, headline=counted(done.kept, self.as_.removesuffix("s")))
 
     def _data_files(self, draft: Draft[Any]) -> "list[DataFile]":
         """The files to read, saying what in their folders is passed over."""

@@ -11,6 +11,7 @@ from llamakit.errors import UsageError, nearest
 from llamakit.stages.fields import Execution, Identity, Input
 from llamakit.stages.sharded import Sharded
 from llamakit.stages.stage import Outcome
+from llamakit.wording import counted
 
 if TYPE_CHECKING:
     from llamakit.corpus.pii.redaction import Redacted
@@ -144,7 +145,8 @@ class Pii(Sharded):
         return Outcome(
             counts=counts,
             metrics={"rejected_share": found.reasons.total() / max(found.documents, 1)},
-            headline=f"{found.spans.total():,} finds, {len(found.dropped):,} sites dropped",
+            headline=f"{counted(found.spans.total(), 'find')}, "
+            f"{counted(len(found.dropped), 'site')} dropped",
         )
 
     def _tell(self, draft: Draft[Documents], found: "Redacted", rule: "SiteRule") -> None:

@@ -192,7 +192,7 @@ class Ppo(Stage):
     ) -> tuple[list["Prompt"], list["Prompt"], dict[str, int]]:
         """(training prompts, held-out prompts, counts of what was read, shortened and dropped)."""
         from llamakit.alignment.prompts import split_heldout, tokenise_prompts
-        from llamakit.alignment.tables import read_rows
+        from llamakit.alignment.tables import read_rows, told
 
         folders = [version.path / "data" for version in draft.inputs(self.prompts)]
         prompts, dropped = tokenise_prompts(read_rows(folders), vocabulary, room)
@@ -206,7 +206,7 @@ class Ppo(Stage):
             raise InputError(
                 "no prompt is left to train on",
                 where="ppo",
-                fix=f"Dropped: {dict(dropped) or 'none'}.",
+                fix=f"What became of them: {told(dropped)}.",
             )
         counts = {
             "prompts": len(prompts),

@@ -102,7 +102,7 @@ class Pretrain(Stage):
     """Seed of the first weights and of the order of documents."""
     device: Execution[Literal["auto", "cpu", "cuda"]] = "auto"
     """Where to train: auto takes a GPU if there is one."""
-    threads: Execution[Annotated[int, Ge(0)]] = 0
+    threads: Execution[Annotated[int, Interval(ge=0, le=1024)]] = 0
     """Threads on the processor; 0 lets torch choose."""
     compile: Execution[bool] = False
     """Compile the model first: slow to start, faster steps."""

@@ -103,7 +103,7 @@ def produce(
     Killed at any point, it leaves no version; called again, it continues. Of two processes that
     make the same version, one works and the other waits and reuses.
     """
-    label = check_name(name or stage.command())
+    label = check_name(stage.command() if name is None else name)
     prepared = prepare(stage, store, events)
     if not force and (found := reusable(prepared, store, label)[0]):
         return _reused(stage, found, events)

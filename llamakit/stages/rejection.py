@@ -7,7 +7,7 @@ from annotated_types import Ge, Gt, Interval, MinLen
 
 from llamakit.artifacts.draft import Draft
 from llamakit.artifacts.kinds import Dialogues, Model, RewardModel
-from llamakit.errors import LlamakitError, UsageError
+from llamakit.errors import InputError, LlamakitError, UsageError
 from llamakit.stages.fields import Execution, Identity, Input, Inputs
 from llamakit.stages.stage import Outcome, Stage
 
@@ -86,6 +86,8 @@ class Rejection(Stage):
         device = pick_device(self.device)
         warn_of_slow_bf16(self.dtype, device, draft.events)
         rows = read_rows([version.path / "data" for version in draft.inputs(self.prompts)])
+        if not rows:
+            raise InputError("prompts hold no dialogue to answer", where="rejection")
         sampler = rejection.Sampler(
             model=model,
             helpfulness=helpfulness,

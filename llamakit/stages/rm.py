@@ -10,6 +10,7 @@ from llamakit.artifacts.kinds import Model, Preferences, RewardModel
 from llamakit.errors import InputError
 from llamakit.stages.fields import Execution, Identity, Input, Inputs
 from llamakit.stages.stage import Outcome, Stage
+from llamakit.wording import counted
 
 if TYPE_CHECKING:
     from llamakit.alignment.preferences import Pair
@@ -143,9 +144,11 @@ class Rm(Stage):
         with draft.writing("log/report.html") as path:
             path.write_text(rm_page(self.kind, metrics, scored, gate, counts), encoding="utf-8")
         figures = agreement.figures(scored, gate)
-        headline = f"{counts['pairs']:,} pairs, none held out"
+        headline = f"{counted(counts['pairs'], 'pair')}, none held out"
         if scored:
-            headline = f"agreement {figures['agreement']:.3f} on {len(scored):,} held-out pairs"
+            headline = (
+                f"agreement {figures['agreement']:.3f} on {counted(len(scored), 'held-out pair')}"
+            )
         return Outcome(
             counts=counts,
             metrics={"loss": float(result.last["loss"]), **figures},
@@ -162,10 +165,12 @@ class Rm(Stage):
             split_pairs,
             tokenise_pairs,
         )
-        from llamakit.alignment.tables import read_rows
+        from llamakit.alignment.tables import read_rows, told
+        from llamakit.artifacts.frames import PREFERENCES
 
         def read(references: Inputs[Preferences]) -> list[dict[str, object]]:
-            return read_rows([version.path / "data" for version in draft.inputs(references)])
+            folders = [version.path / "data" for version in draft.inputs(references)]
+            return read_rows(folders, PREFERENCES)
 
         main, mix = read(self.preferences), read(self.mix)
         share = _MIX_SHARE[self.kind] if self.mix_share is None else self.mix_share
@@ -180,7 +185,11 @@ class Rm(Stage):
         else:
             pairs, heldout = split_pairs(pairs, self.heldout_share, self.seed)
         if not pairs:
-            raise InputError("no pair is left to train on", where="rm", fix="See the counts above.")
+            raise InputError(
+                "no pair is left to train on",
+                where="rm",
+                fix=f"Of {counted(len(rows), 'pair')} these went: {told(dropped)}.",
+            )
         if self.shuffle_labels:
             pairs = shuffled(pairs, self.seed)
         counts = {

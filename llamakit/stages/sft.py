@@ -65,7 +65,7 @@ class Sft(Stage):
     """Seed of the order of rows."""
     device: Execution[Literal["auto", "cpu", "cuda"]] = "auto"
     """Where to train: auto takes a GPU if there is one."""
-    threads: Execution[Annotated[int, Ge(0)]] = 0
+    threads: Execution[Annotated[int, Interval(ge=0, le=1024)]] = 0
     """Threads on the processor; 0 lets torch choose."""
     compile: Execution[bool] = False
     """Compile the model first: slow to start, faster steps."""
@@ -195,11 +195,11 @@ class Sft(Stage):
 
 
 def _rows(sources: Sequence["Version[Dialogues]"]) -> Iterator[dict[str, Any]]:
-    from llamakit.artifacts.frames import read_table
+    from llamakit.artifacts.frames import DIALOGUES, read_as
 
     for source in sources:
         for part in source.parts():
-            for row in read_table(part, ["id", "messages", "train_on"]).iter_rows(named=True):
+            for row in read_as(DIALOGUES, part).iter_rows(named=True):
                 yield {**row, "artifact": source.reference}
 
 

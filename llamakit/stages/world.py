@@ -12,6 +12,7 @@ from llamakit.artifacts.draft import Draft
 from llamakit.artifacts.kinds import Raw
 from llamakit.stages.fields import Identity
 from llamakit.stages.stage import Outcome, Stage
+from llamakit.wording import counted
 
 Count = Annotated[int, Ge(1)]
 
@@ -73,4 +74,6 @@ class World(Stage):
                     with draft.writing(name) as path:
                         path.touch()
         documents, dialogues = counts["documents.jsonl"], counts["dialogues.jsonl"]
-        return Outcome(counts, headline=f"{documents:,} documents, {dialogues:,} dialogues")
+        return Outcome(
+            counts, headline=f"{counted(documents, 'document')}, {counted(dialogues, 'dialogue')}"
+        )
