@@ -35,7 +35,10 @@ def read_jsonl(data: Iterator[bytes], first_line: int = 1) -> Iterator[Row | Bro
             line = line.removeprefix(codecs.BOM_UTF8)  # noqa: PLW2901
         try:
             if line.count(b"{") + line.count(b"[") <= MAX_DEPTH:
-                yield Row(at, _decode(line))
+                value = _decode(line)
+                del line
+                yield Row(at, value)
+                del value
                 continue
         except (msgspec.MsgspecError, ValueError):
             pass

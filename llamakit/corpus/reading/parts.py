@@ -32,11 +32,12 @@ class PartWriter:
             leftover.unlink()
 
     def add(self, row: Mapping[str, Any], size: int) -> None:
-        """Add a row whose texts take `size` bytes."""
+        """Add a row whose texts take `size` bytes; one that is larger than a part stands alone."""
+        if self._bytes + self._held_bytes + size > PART_BYTES and (self._rows or self._held):
+            self._flush()
         self._held.append(row)
         self._held_bytes += size
-        full = self._rows + len(self._held) >= ROWS_PER_PART
-        if full or self._bytes + self._held_bytes >= PART_BYTES:
+        if self._rows + len(self._held) >= ROWS_PER_PART:
             self._flush()
         elif self._held_bytes >= _CHUNK_BYTES:
             self._pack()

@@ -143,6 +143,8 @@ def _read(shard: ReadShard, careful: bool) -> dict[str, Any]:
             keys.add(record["id"])
             data.add(record, _size(record))
             found.kept += 1
+            # The next row is read while these would still be held.
+            del row, record
         found.rows.append(number)
     data.close()
     rejected.close()

@@ -173,7 +173,10 @@ def lines(
             held.append(first[: limit + 1])
         if not rest:
             continue
-        yield number, line()
+        # Nothing here holds on to a line while it is worked on: it may have 64 MiB.
+        whole = [line()]
+        held, size = [], 0
+        yield number, whole.pop()
         number += 1
         last = rest.pop()
         for piece in rest:

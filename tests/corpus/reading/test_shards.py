@@ -141,7 +141,7 @@ def test_parts_are_bounded_in_rows_and_bytes(
     )
     ingest(path, tmp_path / "out")
     frames_ = [pl.read_parquet(p) for p in sorted((tmp_path / "out/data").iterdir())]
-    assert [frame.height for frame in frames_] == [10, 10, 7, 2, 2]
+    assert [frame.height for frame in frames_] == [10, 10, 6, 1, 1, 1, 1, 1]
     assert sum(frame["text"].str.len_bytes().sum() for frame in frames_) == sum(sizes)
 
 
