@@ -17,7 +17,7 @@ ATTEMPTS = 3
 than there is would kill for ever."""
 
 THREAD_VARIABLES = ("POLARS_MAX_THREADS", "NUMBA_NUM_THREADS")
-"""Read by the libraries as they load: n workers that each start n threads only slow each other."""
+"""Read by the libraries as they load; n workers would else start n threads each."""
 
 
 @dataclass
