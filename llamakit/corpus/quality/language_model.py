@@ -43,8 +43,8 @@ LOG_PRIOR = {
 
 SHARPNESS = 2.0
 """Evidence in nats for each square root of a byte and unit of the model's log-probability. The
-n-grams of a text overlap, so their sum would be too sure; py3langid's own value, 1, is too unsure
-by as much: of documents of 400 characters it is right on .99 and gives half of them below .7."""
+n-grams of a text overlap, so their sum would be too sure; py3langid's own value, 1, is too unsure:
+of ten sets of short English texts it told .94 right, but only .80 with a probability of 0.5."""
 
 MEMBERS = {"yue": "zh", "wuu": "zh", "ary": "ar", "arz": "ar"}
 """Varieties told under the code that ISO 639 has for all of a language."""

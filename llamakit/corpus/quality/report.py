@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from llamakit.artifacts import chart
 from llamakit.artifacts.page import Cell, Page
+from llamakit.corpus.quality.histogram import histogram
 from llamakit.corpus.quality.rules import AFTER_LINES, RULES
 from llamakit.corpus.quality.survey import BINS, Case, Findings, Survey, top
 
@@ -69,12 +69,6 @@ def _reasons(page: Page, found: Findings, rules: Mapping[str, float]) -> None:
             asked_as = Cell(threshold, note=sign)
             rows.append([starred, asked_as, rule.about, failing, found.reasons[name]])
     page.table(["rule", "threshold", "looks at", "failing", "dropped"], rows)
-    reasons = dict(found.reasons.most_common(20))
-    if reasons:
-        page.chart(
-            chart.bars(list(reasons), {"documents": list(reasons.values())}, y_label="documents"),
-            "Documents dropped, by reason.",
-        )
     if found.contaminated:
         page.section("Contamination", "Documents dropped by the task whose items they hold.")
         page.table(["task", "documents"], [list(pair) for pair in found.contaminated.most_common()])
@@ -94,7 +88,7 @@ def _languages(page: Page, found: Findings, min_confidence: float) -> None:
     )
     survey = found.surveys.get("language")
     if survey and (survey.bins.any() or survey.beyond):
-        _histogram(page, survey, "probability of the language", "documents identified here")
+        _histogram(page, survey, "probability of the language, of documents identified here")
         _cases(page, survey, f"{min_confidence:g}", "unknown", "told")
 
 
@@ -106,34 +100,30 @@ def _rules(page: Page, found: Findings, rules: Mapping[str, float]) -> None:
         rule = RULES[name]
         page.section(name, f"{rule.about[:1].upper()}{rule.about[1:]}. {survey.failing:,} fail.")
         if survey.threshold:
-            _histogram(page, survey, rule.about, "documents")
+            _histogram(page, survey, rule.about)
         _cases(page, survey, f"{survey.threshold:g}", "fails", "passes")
 
 
-def _histogram(page: Page, survey: Survey, x_label: str, y_label: str) -> None:
+def _histogram(page: Page, survey: Survey, label: str) -> None:
     total = max(int(survey.bins.sum()) + survey.beyond, 1)
-    edges = np.linspace(0, top(survey.threshold), BINS + 1)
     shares = survey.bins / total
-    # Steps, so that a bin is as wide as what it counts.
-    xs = np.repeat(edges, 2)[1:-1].tolist()
-    ys = np.repeat(shares, 2).tolist()
+    end = top(survey.threshold)
     highest = float(shares.max())
     # One value that nearly all documents have, often 0, would hide how the others lie.
-    rest = np.sort(shares)[-2]
-    limit = min(highest, 3 * float(rest)) if rest else highest
-    threshold = ([survey.threshold, survey.threshold], [0.0, limit])
-    caption = f"{survey.beyond / total:.1%} lie beyond the right edge."
+    rest = float(np.sort(shares)[-2])
+    limit = min(highest, 3 * rest) if rest else highest
+    caption = f"Share of documents by value. {survey.beyond / total:.1%} lie beyond the right edge."
     if limit < highest:
-        caption += f" The bin at {edges[int(shares.argmax())]:g} goes up to {highest:.1%}."
-    page.chart(
-        chart.lines(
-            {y_label: (xs, ys), f"threshold {survey.threshold:g}": threshold},
-            x_label=x_label,
-            y_label="share",
-            y_limits=(0.0, max(limit, 1e-6) * 1.05),
-        ),
-        caption,
+        first = int(shares.argmax()) * end / BINS
+        caption += f" The bin from {first:g} goes up to {highest:.1%}."
+    drawn = histogram(
+        shares.tolist(),
+        end=end,
+        threshold=survey.threshold,
+        highest=limit or 1.0,
+        label=label,
     )
+    page.chart(drawn, caption)
 
 
 def _cases(page: Page, survey: Survey, threshold: str, failing: str, passing: str) -> None:
