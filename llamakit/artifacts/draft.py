@@ -24,6 +24,8 @@ from llamakit.artifacts.record import LOG_FOLDER, RECORD_FILE, Record, list_file
 from llamakit.artifacts.store import DRAFTS, Store, Version
 from llamakit.events import Events
 
+DISCARDED = "discarded-"
+
 K = TypeVar("K", bound=Kind)
 K2 = TypeVar("K2", bound=Kind)
 
@@ -98,7 +100,9 @@ def drafting(
 
 def open_draft(draft: Draft[K]) -> bool:
     """Make the draft's folders; returns whether an earlier attempt left something to continue."""
-    continued = draft.folder.exists()
+    for aside in draft.folder.glob(f"{DISCARDED}*"):
+        shutil.rmtree(aside, ignore_errors=True)
+    continued = draft.work.exists()
     for folder in (draft.path, draft.work):
         folder.mkdir(parents=True, exist_ok=True)
         for leftover in folder.rglob(".*.tmp"):
@@ -107,7 +111,16 @@ def open_draft(draft: Draft[K]) -> bool:
 
 
 def discard(draft: Draft[K]) -> None:
-    """Remove the draft's folder, if any."""
+    """Remove the draft's folder, if any.
+
+    What a rerun would continue from is moved aside first: half of it, left by a kill, would say
+    that more is done than there is.
+    """
+    for folder in (draft.work, draft.path):
+        if folder.exists():
+            aside = draft.folder / f"{DISCARDED}{folder.name}"
+            shutil.rmtree(aside, ignore_errors=True)
+            folder.rename(aside)
     shutil.rmtree(draft.folder, ignore_errors=True)
 
 
