@@ -11,6 +11,7 @@ from llamakit.cli.stage_options import plain
 from llamakit.errors import InputError, UsageError
 from llamakit.stages.fields import Field, fields_of, positional_inputs
 from llamakit.stages.stage import Stage
+from llamakit.wording import counted
 
 
 def merged(stage: type[Stage], config: Path | None, given: dict[str, Any]) -> dict[str, Any]:
@@ -23,9 +24,18 @@ def merged(stage: type[Stage], config: Path | None, given: dict[str, Any]) -> di
         if value is None or value == []:
             continue
         values[key] = _table(item, value) if get_origin(plain(item.type)) is dict else value
-    open_keys = [key for key in positional_inputs(stage) if key not in values]
-    values.update(_assign(stage, {key: fields[key] for key in open_keys}, positional))
+    by_words = {k: fields[k] for k in positional_inputs(stage) if not given.get(fields[k].name)}
+    still_open = {key: item for key, item in by_words.items() if key not in values}
+    # Words fill what is not given yet; where they are more, they win over the file as flags do.
+    wanted = still_open if _fit(still_open, positional) else by_words
+    values.update(_assign(stage, wanted, positional))
     return values
+
+
+def _fit(fields: Mapping[str, Field], words: list[str]) -> bool:
+    """Whether each field gets its word, and one that takes several the rest."""
+    some = any(item.many for item in fields.values())
+    return len(words) == len(fields) or (some and len(words) > len(fields))
 
 
 def _assign(
@@ -37,9 +47,9 @@ def _assign(
     keys = list(fields)
     many = next((i for i, key in enumerate(keys) if fields[key].many), None)
     usage = " ".join(key.upper() + ("..." if fields[key].many else "") for key in keys) or "none"
-    if len(words) < len(keys) or (many is None and len(words) > len(keys)):
+    if not _fit(fields, words):
         raise UsageError(
-            f"{len(words)} inputs given, wanted: {usage}",
+            f"{counted(len(words), 'input')} given, wanted: {usage}",
             where=stage.command(),
             fix=f"See `llamakit {stage.command()} --help`.",
         )
@@ -71,7 +81,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
     import tomllib
 
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise InputError("no such config file", where=str(path)) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -113,7 +113,7 @@ def read_pipeline(path: Path, settings: Sequence[str] = ()) -> PipelineSpec:
         UsageError: not TOML, an unknown stage, key or parameter, a cycle, a wrong kind of input.
     """
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise InputError(f"cannot be read ({error.strerror})", where=str(path)) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

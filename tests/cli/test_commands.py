@@ -113,6 +113,22 @@ def test_errors_teach(home: Path, words: list[str], code: int, says: str) -> Non
     assert "Traceback" not in done.stderr
 
 
+def test_inputs_as_words_win_over_the_file(home: Path, tmp_path: Path) -> None:
+    file = tmp_path / "d.toml"
+    # Some editors begin a file with a byte order mark.
+    file.write_text("documents = 'absent'\nsimilarity = 0.5\n", encoding="utf-8-sig")
+    shown = llamakit("dedup", "given", "--config", str(file), "--show-config", cwd=home)
+    assert tomllib.loads(shown.stdout)["documents"] == "given"
+    assert tomllib.loads(shown.stdout)["similarity"] == 0.5
+    file.write_text("documents = 'mine'\n")
+    both = llamakit("tokenize", "words", "--config", str(file), "--show-config", cwd=home)
+    found = tomllib.loads(both.stdout)
+    assert (found["documents"], found["vocabulary"]) == ("mine", "words")
+    many = llamakit("dedup", "a", "b", "--config", str(file), cwd=home)
+    assert many.returncode == 2
+    assert "2 inputs given, wanted: DOCUMENTS" in many.stderr
+
+
 def test_wrong_config_key_is_corrected(home: Path, tmp_path: Path) -> None:
     file = tmp_path / "w.toml"
     file.write_text("dosc = 50\n")
