@@ -47,7 +47,8 @@ class Pii(Sharded):
     action: Identity[Literal["replace", "drop"]] = "replace"
     """replace puts something else in the text; drop leaves the whole document out."""
     kinds: Identity[list[str]] = field(default_factory=lambda: list(DEFAULT_KINDS))
-    """What to look for; person and address need the extra pii-names."""
+    """What to look for; person and address too, which are guessed (person needs the extra
+    pii-names)."""
     regions: Identity[list[str]] = field(default_factory=lambda: ["all"])
     """Countries (ISO 3166) whose telephone numbers are read without their +; all for every one."""
     style: Identity[Literal["placeholder", "pseudonym", "linked"]] = "placeholder"
@@ -112,10 +113,13 @@ class Pii(Sharded):
     def run(self, draft: Draft[Documents]) -> Outcome:
         """Keep the order of the documents."""
         from llamakit.artifacts.mixture import plain_parts
+        from llamakit.corpus.pii.gazetteer import first_names
         from llamakit.corpus.pii.keys import secret_key
         from llamakit.corpus.pii.redaction import remove_pii
         from llamakit.corpus.pii.sites import SiteRule
 
+        if "person" in self.kinds:
+            first_names()  # says at once what is to be installed
         rule = SiteRule(
             self.max_site_density, self.max_site_share, self.min_site_pages, self.site_confidence
         )

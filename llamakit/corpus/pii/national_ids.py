@@ -43,8 +43,11 @@ def _number(
     told: str = "",
     digits: int = 9,
 ) -> IdNumber:
-    forms = [re.compile(f"{_BEFORE}(?:{form}){_AFTER}") if form else None for form in (sure, told)]
-    return IdNumber(country, check, forms[0], forms[1], words(names), digits)
+    # In groups, it must not be a part of more groups (a card, an account).
+    apart = (r"(?<!\d )", r"(?! \d)") if " " in sure else ("", "")
+    alone = re.compile(f"{_BEFORE}{apart[0]}(?:{sure}){_AFTER}{apart[1]}") if sure else None
+    named = re.compile(f"{_BEFORE}(?:{told}){_AFTER}") if told else None
+    return IdNumber(country, check, alone, named, words(names), digits)
 
 
 NUMBERS = (
@@ -197,7 +200,7 @@ LETTERED = (
 """Numbers in which letters stand between the digits."""
 
 _SEPARATORS = str.maketrans("", "", " .-/()")
-_EDGE = 4
+_EDGE = 8
 _LONG_RUN = 64
 
 _SSN = re.compile(

@@ -29,7 +29,7 @@ _WORDS = {
     "dialing", "dialling", "ring", "pager", "handy", "móvil", "movil", "celular", "portable",
     "rufen", "appeler", "appelez", "ligue", "ligar", "liga", "тел", "hotline", "helpline", "sms",
     "voice", "voicemail", "landline", "extension", "switchboard", "signal", "telegram", "gsm",
-    "office", "desk", "tlf", "puh",
+    "tlf", "puh",
 }  # fmt: skip
 _STEMS = (
     "reach", "contact", "answer", "registered", "text", "messag", "subscri", "telefo", "teléfo",
@@ -98,7 +98,8 @@ def _may_begin(text: str, begin: int, *, at_start: bool) -> bool:
         return text[begin] == "(" or before in " \u00a0\u202f"
     if before.isalnum() or before in "_$€£#@+%":
         return False
-    return not (before in ",./-" and text[begin - 2 : begin - 1].isdigit())
+    behind = text[begin - 2 : begin - 1]
+    return not (before in ",./-" and (behind.isdigit() or (before == "-" and behind.isupper())))
 
 
 def _longest(
@@ -122,9 +123,10 @@ def _longest(
             continue
         number = text[begin:finish]
         sizes = tuple(stop - start for start, stop in groups[first : last + 1])
-        if _is_phone(number, sizes, before, regions):
+        if _is_phone(number, sizes, before, regions, alone=first == 0):
             return last, finish
-        if _WORDS_AFTER.match(text, finish) and _is_phone(number, sizes, _SAID, regions):
+        said_after = _WORDS_AFTER.match(text, finish)
+        if said_after and _is_phone(number, sizes, _SAID, regions, alone=first == 0):
             return last, finish
     return None
 
@@ -168,13 +170,16 @@ _SAID = _Before("tel ", 4)
 
 
 def _is_phone(
-    number: str, sizes: tuple[int, ...], before: _Before, regions: tuple[str, ...]
+    number: str, sizes: tuple[int, ...], before: _Before, regions: tuple[str, ...], *, alone: bool
 ) -> bool:
+    """`alone`: no other group of digits stands right before, of which this may be the end."""
     brackets = number.count("(")
     if brackets != number.count(")") or brackets > 2:
         return False
     digits = "".join(_GROUP.findall(number))
     if number.lstrip("(").startswith("+") or (digits.startswith("00") and digits[2:3] != "0"):
+        if "+" not in number[:3] and not before.said and (not alone or number.isdigit()):
+            return False
         return _is_international(number, digits, before)
     if len(digits) >= _MOST_DIGITS or len(sizes) > _MOST_NATIONAL_GROUPS or sizes.count(1) > 2:
         return False
@@ -184,8 +189,10 @@ def _is_phone(
         return True
     if before.said:
         return numbering.possible_somewhere(digits, regions)
-    trunk = number.startswith(("0", "(")) and len(sizes) > 1 and brackets < 2
-    return trunk and numbering.written_somewhere(digits, sizes, regions)
+    if "  " in number:
+        return False  # columns of a table
+    trunk = number.startswith("(") or (alone and number.startswith("0") and len(sizes) > 1)
+    return trunk and brackets < 2 and numbering.written_somewhere(digits, sizes, regions)
 
 
 def _given_out(digits: str) -> bool:

@@ -22,6 +22,8 @@ from llamakit.corpus.pii import (
     network,
     numbering,
     payment,
+    people,
+    postal,
 )
 from llamakit.corpus.pii.phones import find_phones
 
@@ -82,7 +84,7 @@ def triggers(kinds: Sequence[str], regions: Sequence[str]) -> list[Trigger]:
             r"AKIA|ASIA|A[GIRN][PDO]A[0-9A-Z]{8}|AB[IC]A[0-9A-Z]{8}|gh[pousr]_|github_pat_"
             r"|gl[a-z]{2,4}-|xox[abeoprs]-|xapp-"
             r"|[spr]k_live_|[spr]k_test_|whsec_|AIza|ya29\.|GOCSPX-|sk-[A-Za-z0-9]"
-            r"|hf_[A-Za-z]|r8_[A-Za-z]|gsk_|npm_"
+            r"|hf_[A-Za-z0-9]|r8_[A-Za-z0-9]|gsk_|npm_"
             r"|pypi-AgE|dop_v1_|SG\.[A-Za-z0-9]|key-[0-9a-f]{4}|SK[0-9a-f]{8}|AC[0-9a-f]{8}"
             r"|sq0|EAACE|shp[acps][ats]_|lin_api_"
             r"|dckr_pat_|AGE-SECRET|PMAK-|rubygems_|eyJ|:AA[A-Za-z0-9_-]{33}"
@@ -102,6 +104,8 @@ def triggers(kinds: Sequence[str], regions: Sequence[str]) -> list[Trigger]:
             (("credential", credentials.find_passwords),),
         ),
         Trigger(r"(?i)Authorization[\"']?[ \t]*[:=]", (("credential", credentials.find_headers),)),
+        Trigger(postal.HOUSE_NUMBER, (("address", postal.find_addresses),)),
+        Trigger(people.CAPITALISED, (("person", people.find_people),)),
     )
     wanted = [
         Trigger(one.pattern, tuple(pair for pair in one.finders if pair[0] in kinds))
