@@ -1,5 +1,8 @@
 """Sentences with labelled personal data of many countries, and with decoys, from a seed."""
 
+# A table of forms reads best with one form a line.
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 import random
@@ -104,7 +107,44 @@ def phone(rng: random.Random) -> str:
     import phonenumbers
 
     region = rng.choice(
-        ["US", "CA", "GB", "IE", "AU", "NZ", "ZA", "IN", "SG", "DE", "AT", "CH", "FR", "BE", "NL", "ES", "PT", "IT", "GR", "SE", "NO", "DK", "FI", "PL", "CZ", "HU", "RO", "TR", "RU", "UA", "IL", "BR", "MX", "AR", "JP", "KR"]
+        [
+            "US",
+            "CA",
+            "GB",
+            "IE",
+            "AU",
+            "NZ",
+            "ZA",
+            "IN",
+            "SG",
+            "DE",
+            "AT",
+            "CH",
+            "FR",
+            "BE",
+            "NL",
+            "ES",
+            "PT",
+            "IT",
+            "GR",
+            "SE",
+            "NO",
+            "DK",
+            "FI",
+            "PL",
+            "CZ",
+            "HU",
+            "RO",
+            "TR",
+            "RU",
+            "UA",
+            "IL",
+            "BR",
+            "MX",
+            "AR",
+            "JP",
+            "KR",
+        ]
     )
     kind = rng.choice(
         [phonenumbers.PhoneNumberType.FIXED_LINE, phonenumbers.PhoneNumberType.MOBILE]
@@ -128,6 +168,11 @@ def phone(rng: random.Random) -> str:
     return str(phonenumbers.format_number(parsed, form)) + rng.choice(["", "", "", " ext. 12"])
 
 
+def _hetu(rng: random.Random) -> str:
+    number = drawn(rng, "120572-999")
+    return number + "0123456789ABCDEFHJKLMNPRSTUVWXY"[int(number[:6] + number[7:]) % 31]
+
+
 IDS: dict[str, tuple[str, Make]] = {
     "GB NINO": ("National Insurance number", lambda r: r.choice(["AB", "JK", "PX", "WM"]) + drawn(r, " 99 99 99 C")),
     "GB NHS": ("NHS number", lambda r: drawn(r, "999 999 9999", europe.british_nhs)),
@@ -138,7 +183,7 @@ IDS: dict[str, tuple[str, Make]] = {
     "PL": ("PESEL", lambda r: drawn(r, "85051299999", europe.polish_pesel)),
     "BE": ("rijksregisternummer", lambda r: drawn(r, "85.07.30-999.99", europe.belgian_rrn)),
     "SE": ("personnummer", lambda r: drawn(r, "850730-9999", europe.swedish_personal)),
-    "FI": ("HETU", lambda r: _hetu(r)),
+    "FI": ("HETU", _hetu),
     "NO": ("fødselsnummer", lambda r: drawn(r, "120572 99999", europe.norwegian_id)),
     "CZ": ("rodné číslo", lambda r: drawn(r, "855730/9999", europe.czech_birth_number)),
     "CH": ("AHV", lambda r: drawn(r, "756.9999.9999.99", europe.swiss_ahv)),
@@ -156,11 +201,6 @@ IDS: dict[str, tuple[str, Make]] = {
     "MX": ("CURP", lambda r: "BOXW310820HNERXN09"),
     "US ITIN": ("ITIN", lambda r: "912-7" + drawn(r, "9-9999")),
 }  # fmt: skip
-
-
-def _hetu(rng: random.Random) -> str:
-    number = drawn(rng, "120572-999")
-    return number + "0123456789ABCDEFHJKLMNPRSTUVWXY"[int(number[:6] + number[7:]) % 31]
 
 
 def crypto(rng: random.Random) -> str:

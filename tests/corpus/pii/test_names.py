@@ -41,9 +41,7 @@ def test_addresses(text: str, address: str) -> None:
     assert [text[s.start : s.end] for s in find_pii(text, ["address"], [])] == [address]
 
 
-@pytest.mark.parametrize(
-    "text", ["During 1972", "in 1999 King won", "5 Apples"]
-)
+@pytest.mark.parametrize("text", ["During 1972", "in 1999 King won", "5 Apples"])
 def test_no_addresses(text: str) -> None:
     assert find_pii(text, ["address"], []) == []
 
