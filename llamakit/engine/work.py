@@ -16,6 +16,8 @@ ATTEMPTS = 3
 """Workers that may die on one shard. A killed worker is replaced; a shard that needs more memory
 than there is would kill for ever."""
 
+_SHOWN = 200
+
 THREAD_VARIABLES = ("POLARS_MAX_THREADS", "NUMBA_NUM_THREADS")
 """Read by the libraries as they load; n workers would else start n threads each."""
 
@@ -45,10 +47,12 @@ class Work(Generic[S]):
         """
         self.deaths[index] += 1
         if self.deaths[index] >= ATTEMPTS:
+            shown = str(self.shards[index])
+            shown = shown if len(shown) <= _SHOWN else shown[:_SHOWN] + "…"
             raise LlamakitError(
                 f"a worker process died {ATTEMPTS} times on the same shard, each time killed or "
                 "out of memory",
-                where=f"{self.label}, shard {index} of {len(self.shards)}: {self.shards[index]}",
+                where=f"{self.label}, shard {index} of {len(self.shards)}: {shown}",
                 fix="It needs more memory than there is, or smaller parts. Run again to continue: "
                 "finished shards are kept.",
             )

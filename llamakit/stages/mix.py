@@ -1,7 +1,7 @@
 """Documents of several sources are mixed: which are read, and how often."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
@@ -95,8 +95,10 @@ class Mix(Sharded):
 
     def forecast(self, draft: Draft[Any]) -> Answer:
         """The table of what would be read, drawn as a run would draw it."""
+        # A folder of this machine, which no other sees; the store is not to be written to.
+        here = replace(self, engine="local")
         with TemporaryDirectory() as folder:
-            _, mixture = self._mixture(draft, Path(folder))
+            _, mixture = here._mixture(draft, Path(folder))
         warnings = mixture.warnings()
         lines = [*mixture.table(), *(f"warning: {line}" for line in warnings)]
         return Answer("\n".join(lines), {**mixture.values(), "warnings": warnings})
