@@ -77,7 +77,13 @@ class Pii(Sharded):
         super().__post_init__()
         for kind in self.kinds:
             if kind not in KINDS:
-                raise _unknown("kind of personal data", kind, KINDS)
+                guess = nearest(kind, list(KINDS))
+                hint = f"Did you mean {guess!r}? " if guess else ""
+                raise UsageError(
+                    f"there is no kind {kind!r} of personal data",
+                    where="pii",
+                    fix=f"{hint}There are: {', '.join(KINDS)}.",
+                )
         if self.regions != ["all"]:
             self._check_regions()
         if self.style == "placeholder":
@@ -98,7 +104,11 @@ class Pii(Sharded):
         known = known_regions()
         for region in self.regions:
             if region not in known:
-                raise _unknown("region", region, (*known, "all"), shown="two letters, as US or DE")
+                raise UsageError(
+                    f"there is no region {region!r}",
+                    where="pii",
+                    fix="Regions are two letters of ISO 3166, as US, GB or DE; or all.",
+                )
 
     def _fill_digest(self) -> None:
         from llamakit.corpus.pii.keys import key_digest, secret_key
@@ -185,13 +195,3 @@ class Pii(Sharded):
         with atomic_file(draft.log / "report.html") as path:
             page = report(found, rule, f"{draft.input(self.documents).reference} -> pii")
             path.write_text(page, encoding="utf-8")
-
-
-def _unknown(what: str, value: str, known: tuple[str, ...], shown: str = "") -> UsageError:
-    guess = nearest(value, list(known))
-    hint = f"Did you mean {guess!r}? " if guess else ""
-    return UsageError(
-        f"there is no {what} {value!r}",
-        where="pii",
-        fix=f"{hint}There are: {shown or ', '.join(known)}.",
-    )

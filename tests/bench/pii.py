@@ -115,31 +115,7 @@ def _read(folder: Path) -> Iterator[str]:
 
 
 def _plain(planted: list[Sentence], rng: random.Random) -> Iterator[str]:
-    words = "the of and to in a is that for it as was with be by on not he his but at".split(" ")
-        "the",
-        "of",
-        "and",
-        "to",
-        "in",
-        "a",
-        "is",
-        "that",
-        "for",
-        "it",
-        "as",
-        "was",
-        "with",
-        "be",
-        "by",
-        "on",
-        "not",
-        "he",
-        "his",
-        "but",
-        "at",
-        "are",
-        "this",
-    ]
+    words = [*"aeiou", "the", "of", "and", "to", "in", "is", "that", "was", "with", "be"]
     while True:
         yield " ".join(rng.choices(words, k=400)) + " " + rng.choice(planted).text
 
