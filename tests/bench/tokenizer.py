@@ -203,7 +203,7 @@ def vocabulary(folder: Path | None, work: Path, texts: Sequence[str], size: int)
 
 def encode(work: Path, texts: Sequence[str], model: Path) -> None:
     """Encoding alone by each library, then whole runs of the stage."""
-    some = list(until(iter(texts), 10_000_000))
+    some = list(until(iter(texts), 5_000_000))
     size = megabytes(some)
     pieces = Vocabulary.load(model)
     processor = sentencepiece.SentencePieceProcessor(model_file=str(model / "tokenizer.model"))
