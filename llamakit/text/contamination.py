@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,8 +28,7 @@ LENGTH = 10
 SKIPS = 4
 """Tokens a match begins with, and how many in it may differ (§A.6)."""
 
-CLEAN, DIRTY = 0.2, 0.8
-"""Shares of contaminated tokens from which an item is “not clean”, and “dirty” (§A.6)."""
+_ARRAYS = ("tokens", "ends", "shared", "keys", "firsts", "places")
 
 TEMPLATE_ITEMS = 10
 """An n-gram that stands in so many items belongs to none of them."""
@@ -106,24 +106,14 @@ class Protected:
         """Write the index as one `.npz` file, for workers to open."""
         numbers = np.array([self.length, self.skips])
         with path.open("wb") as file:
-            np.savez(
-                file,
-                tokens=self.tokens,
-                ends=self.ends,
-                shared=self.shared,
-                keys=self.keys,
-                firsts=self.firsts,
-                places=self.places,
-                numbers=numbers,
-            )
+            np.savez(file, numbers=numbers, **{name: getattr(self, name) for name in _ARRAYS})
 
     @classmethod
     def load(cls, path: Path) -> Protected:
         """Read what `save` wrote."""
         with np.load(path, allow_pickle=False) as data:
             length, skips = data["numbers"].tolist()
-            names = ("tokens", "ends", "shared", "keys", "firsts", "places")
-            return cls(**{name: data[name] for name in names}, length=length, skips=skips)
+            return cls(**{name: data[name] for name in _ARRAYS}, length=length, skips=skips)
 
 
 def protect(items: Sequence[U64], *, length: int = LENGTH, skips: int = SKIPS) -> Protected:
@@ -140,18 +130,16 @@ def protect(items: Sequence[U64], *, length: int = LENGTH, skips: int = SKIPS) -
     hashes = _hashes(tokens, places, length)
     order = np.lexsort((places, hashes))
     hashes, places, owners = hashes[order], places[order], owners[order]
-    begins = np.flatnonzero(np.append(True, hashes[1:] != hashes[:-1])) if len(hashes) else places
-    group = np.cumsum(np.append(True, hashes[1:] != hashes[:-1])) - 1 if len(hashes) else places
+    group = np.cumsum(_changes(hashes)) - 1
     # Places are ascending within a group, so owners are: a change of owner is another item.
-    changes = np.append(True, (owners[1:] != owners[:-1]) | (group[1:] != group[:-1]))
-    in_items = np.bincount(group, weights=changes[: len(group)]) if len(group) else np.zeros(0)
-    own = (in_items < TEMPLATE_ITEMS)[group] if len(group) else np.zeros(0, np.bool_)
+    in_items = np.bincount(group, weights=_changes(owners) | _changes(hashes))
+    own = (in_items < TEMPLATE_ITEMS)[group]
     edges = np.zeros(len(tokens) + 1, np.int64)
     np.add.at(edges, places[own], 1)
     np.add.at(edges, places[own] + length, -1)
     shared = np.cumsum(edges)[:-1] == 0
     kept = hashes[own]
-    begins = np.flatnonzero(np.append(True, kept[1:] != kept[:-1])) if len(kept) else begins[:0]
+    begins = np.flatnonzero(_changes(kept))
     return Protected(
         tokens,
         ends,
@@ -162,6 +150,11 @@ def protect(items: Sequence[U64], *, length: int = LENGTH, skips: int = SKIPS) -
         length,
         skips,
     )
+
+
+def _changes(values: NDArray[Any]) -> Marks:
+    """Which values differ from the one before; the first does."""
+    return np.append(True, values[1:] != values[:-1])[: len(values)]
 
 
 def word_tokens(texts: Sequence[str]) -> list[U64]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -50,6 +50,7 @@ def slow_marks(
     return found
 
 
+@settings(deadline=None)  # the first call compiles
 @given(
     st.lists(TOKENS, min_size=1, max_size=14),
     st.lists(TOKENS, min_size=1, max_size=3),

@@ -1,5 +1,7 @@
-"""A small histogram with a threshold, as SVG: a filter run has dozens, and matplotlib takes 0.3 s
-for each."""
+"""A small histogram with a threshold, as SVG.
+
+A filter run has dozens of them, and matplotlib takes 0.3 s for each.
+"""
 
 from __future__ import annotations
 

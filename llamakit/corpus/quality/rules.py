@@ -34,10 +34,6 @@ class Rule:
         """Whether the rule has a threshold to set."""
         return self.bound in ("min", "max") or self.threshold > 0
 
-    def fails(self, value: float, threshold: float) -> bool:
-        """Whether a document with this value is dropped."""
-        return value < threshold if self.bound == "min" else value > threshold
-
 
 def _gopher() -> list[Rule]:
     top = {2: 0.20, 3: 0.18, 4: 0.16}

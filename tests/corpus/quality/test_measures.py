@@ -4,7 +4,7 @@ import re
 from collections import Counter
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from llamakit.corpus.quality.characters import TERMINALS
@@ -105,6 +105,7 @@ def slow_repeated(items: list[str], size: int) -> float:
     return sum(len(items[place]) for place in covered) / max(sum(map(len, items)), 1)
 
 
+@settings(deadline=None)  # the first call compiles
 @given(st.lists(TEXTS, min_size=1, max_size=4))
 @example(["", "a", "the of. the of. the of. the of.\n\nThe of.\n \nThe of.", "\n", "a b " * 30])
 def test_measures_against_the_slow_reading(texts: list[str]) -> None:
@@ -115,6 +116,7 @@ def test_measures_against_the_slow_reading(texts: list[str]) -> None:
         assert found == pytest.approx(slow(text), abs=1e-9), repr(text)
 
 
+@settings(deadline=None)  # the first call compiles
 @given(st.lists(st.sampled_from(["a", "bb", "ccc", "dddd"]), max_size=40))
 def test_n_grams_against_the_slow_reading(items: list[str]) -> None:
     row = dict(zip(COLUMNS, measure([" ".join(items)])[0].tolist(), strict=True))
