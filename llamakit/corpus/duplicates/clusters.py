@@ -1,5 +1,4 @@
-"""Clusters: connected components of pairs, the document of each that survives, and why the others
-go."""
+"""Clusters: connected components of pairs, who survives of each, and why the others go."""
 
 from __future__ import annotations
 
