@@ -43,6 +43,8 @@ def explain(error: BaseException) -> tuple[str, int]:
             f"error: {error.filename}: the file system is read-only. Name another store (--store).",
             1,
         )
+    if isinstance(error, OSError) and error.errno == errno.EFBIG:
+        return "error: a file would be larger than is allowed here (`ulimit -f` tells).", 1
     if isinstance(error, OSError) and error.filename and error.strerror:
         return f"error: {error.filename}: {error.strerror.lower()}.", 1
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
