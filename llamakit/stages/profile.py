@@ -47,7 +47,7 @@ class Profile(Sharded):
     two."""
     pii_sample: Identity[Share] = 0.1
     """Share of the documents that is searched for personal data."""
-    regions: Identity[list[str]] = field(default_factory=lambda: ["US", "GB"])
+    regions: Identity[list[str]] = field(default_factory=lambda: ["all"])
     """Countries (ISO 3166) whose telephone numbers are read without their +."""
     min_confidence: Identity[Share] = 0.5
     """Probability below which a language counts as unknown, where the documents name none."""

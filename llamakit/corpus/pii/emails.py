@@ -22,6 +22,9 @@ _MESSAGE_ID = re.compile(
     r"(?:article|message-id|references|in-reply-to|msgid)\W{0,3}<\Z", re.IGNORECASE
 )
 
+# An apostrophe inside a name belongs to it; before a name it is a quotation mark.
+_IRISH = re.compile(r"[A-Za-z]{1,2}'[A-Za-z][^']*|[^']*[._-][A-Za-z]{1,2}'[A-Za-z][^']*")
+
 
 def find_emails(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     """The address around the @ at `start`, if there is one."""
@@ -33,8 +36,10 @@ def find_emails(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     if len(local) > _LONGEST_LOCAL:
         return
     # Code and prose run up to an address with signs that it may hold but does not begin with.
-    for sign in "=/'`|{":
+    for sign in "=/`|{":
         local = local.rpartition(sign)[2]
+    if not (_IRISH.fullmatch(local) and text[domain.end() : domain.end() + 1] != "'"):
+        local = local.rpartition("'")[2]
     local = local.lstrip(_NOT_FIRST)
     if (
         not local

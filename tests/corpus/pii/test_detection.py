@@ -19,6 +19,8 @@ from llamakit.corpus.pii.spans import placeholder, replaced
 REGIONS = known_regions()
 
 FOUND = [
+    ("write to mary.o'neil@example.org now", "mary.o'neil@example.org", "email"),
+    ("mail='bob@example.org' and no more", "bob@example.org", "email"),
     ("Write to jane.doe+x@mail.example.com.", "jane.doe+x@mail.example.com", "email"),
     ("<müller@bücher.example>", "müller@bücher.example", "email"),
     ("call (212) 555-0123 now", "(212) 555-0123", "phone"),
