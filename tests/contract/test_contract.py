@@ -74,7 +74,7 @@ def test_the_record_validates(micro: Store, name: str) -> None:
     assert version.record.headline
     assert version.record.counts
     files = {entry.path for entry in version.record.files}
-    assert all(re.fullmatch("[a-z][a-z0-9_]*", k) for k in version.record.counts if k not in files)
+    assert all(re.fullmatch("[a-z][a-z0-9_.]*", k) for k in version.record.counts if k not in files)
 
 
 @pytest.mark.parametrize("name", STAGES)
