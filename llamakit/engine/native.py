@@ -47,6 +47,7 @@ _DTYPES = {
     "i32": np.int32,
     "u64": np.uint64,
     "i64": np.int64,
+    "f32": np.float32,
     "f64": np.float64,
     "bool": np.bool_,
 }

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from llamakit.engine.compiled import compiled
+from llamakit.engine.native import helper, kernel
 
 U64 = NDArray[np.uint64]
 I64 = NDArray[np.int64]
@@ -71,8 +71,14 @@ class Protected:
         data = np.concatenate([*documents, np.zeros(0, np.uint64)])
         bits, sieve = _sieve(self.keys)
         index = (self.tokens, self.ends, self.keys, self.firsts, self.places)
-        for row in _find(data, ends, *index, sieve, bits, self.length, self.skips).tolist():
-            yield Match(*row)
+        found = np.empty((_MATCHES, 4), np.int64)
+        state = np.zeros(2, np.int64)
+        while state[0] < len(ends):
+            _find(data, ends, *index, sieve, bits, self.length, self.skips, found, state)
+            for row in found[: state[1]].tolist():
+                yield Match(*row)
+            if state[1] == 0 and state[0] < len(ends):
+                found = np.empty((2 * len(found), 4), np.int64)
 
     def marks(self, matches: Sequence[Match]) -> dict[int, Marks]:
         """Which tokens of each item that is matched at all are contaminated."""
@@ -170,6 +176,7 @@ def word_tokens(texts: Sequence[str]) -> list[U64]:
 
 
 _SIEVE_BITS_PER_KEY = 16
+_MATCHES = 4096  # told at a time, or as many more as one document has
 _BASE = np.uint64(0x9E3779B97F4A7C15)
 _MIX = np.uint64(0xD6E8FEB86659FD93)
 
@@ -192,7 +199,7 @@ def _sieve(keys: U64) -> tuple[int, NDArray[np.uint8]]:
     return bits, sieve
 
 
-@compiled
+@kernel("u64[] i64[] u64[] i64[] u64[] i64[] i64[] u8[] i64 i64 i64 i64[,] i64[]")
 def _find(
     data: U64,
     document_ends: I64,
@@ -205,16 +212,22 @@ def _find(
     bits: int,
     length: int,
     skips: int,
-) -> I64:
-    """(matches, 4): document, item, where in the item, length."""
-    found = np.empty((64, 4), np.int64)
+    found: I64,
+    state: I64,
+) -> None:
+    """Fill `found`, (room, 4), with document, item, where in the item, length.
+
+    `state`: the document to begin with, then that to go on with, and how many matches were found.
+    A document whose matches do not all fit is left for the next call.
+    """
     n_found = 0
     power = np.uint64(1)
     for _ in range(length):
         power *= _BASE
-    start = 0
-    for document in range(len(document_ends)):
+    start = document_ends[state[0] - 1] if state[0] else 0
+    for document in range(state[0], len(document_ends)):
         end = document_ends[document]
+        state[0], state[1] = document, n_found
         key = np.uint64(0)
         for place in range(start, end):
             key = key * _BASE + data[place]
@@ -225,34 +238,49 @@ def _find(
             slot = (key * _MIX) >> np.uint64(64 - bits)
             if not (sieve[slot >> np.uint64(3)] >> np.uint8(slot & np.uint64(7))) & 1:
                 continue
-            which = np.searchsorted(keys, key)
+            which = _first_from(keys, key)
             if which == len(keys) or keys[which] != key:
                 continue
             begin = place - length + 1
-            for candidate in places[firsts[which] : firsts[which + 1]]:
-                item = np.searchsorted(item_ends, candidate, side="right")
-                size = _matched(data[begin:end], tokens[candidate : item_ends[item]], length, skips)
+            for number in range(firsts[which], firsts[which + 1]):
+                candidate = places[number]
+                item = _first_from(item_ends, candidate + 1)
+                most = min(end - begin, item_ends[item] - candidate)
+                size = _matched(data, begin, tokens, candidate, most, length, skips)
                 if size < length:
                     continue
                 if n_found == len(found):
-                    larger = np.empty((2 * n_found, 4), np.int64)
-                    larger[:n_found] = found
-                    found = larger
+                    return
                 found[n_found, 0] = document
                 found[n_found, 1] = item
                 found[n_found, 2] = candidate - (item_ends[item - 1] if item else 0)
                 found[n_found, 3] = size
                 n_found += 1
         start = end
-    return found[:n_found]
+    state[0], state[1] = len(document_ends), n_found
 
 
-@compiled
-def _matched(ours: U64, theirs: U64, length: int, skips: int) -> int:
-    """Tokens from the beginning of both to the last equal one before too many have differed."""
+@helper
+def _first_from(values: Any, value: Any) -> Any:
+    """The place of the first of the ascending values that is not below the value."""
+    low, high = 0, len(values)
+    while low < high:
+        middle = (low + high) // 2
+        if values[middle] < value:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@helper
+def _matched(
+    ours: U64, begin: Any, theirs: U64, candidate: Any, most: Any, length: int, skips: int
+) -> int:
+    """Tokens from both places to the last equal one, of `most`, before too many have differed."""
     last = skipped = 0
-    for place in range(min(len(ours), len(theirs))):
-        if ours[place] == theirs[place]:
+    for place in range(most):
+        if ours[begin + place] == theirs[candidate + place]:
             last = place + 1
         else:
             skipped += 1
@@ -261,7 +289,7 @@ def _matched(ours: U64, theirs: U64, length: int, skips: int) -> int:
     return last
 
 
-@compiled
+@kernel("u8[] i64[] u64[] i64[]")
 def _words(data: NDArray[np.uint8], ends: I64, tokens: U64, stops: I64) -> None:
     n_tokens = 0
     place = 0

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from llamakit.engine import native
+
 MODULE = """
 import sys
 from pathlib import Path
@@ -66,6 +68,46 @@ def test_an_install_that_cannot_be_written_to_keeps_it_in_the_cache(tmp_path: Pa
     assert run(tmp_path, XDG_CACHE_HOME=str(cache))[2] == "True"
     assert run(tmp_path, XDG_CACHE_HOME=str(cache))[2] == "False"
     assert len(list((cache / "llamakit").glob("sums-*.bin"))) == 1
+
+
+USE = """
+import sys
+from llamakit.corpus.quality.language_model import language_model
+from llamakit.corpus.quality.measures import measure
+from llamakit.text.contamination import protect, word_tokens
+
+def use(_):
+    (tokens,) = word_tokens(["the market opens early"])
+    return [
+        language_model().classify([b"The market opens early."])[0][0],
+        int(measure(["One line. One line."])[0, 0]),
+        len(list(protect([tokens], length=3).matches([tokens]))),
+        "numba" in sys.modules,
+    ]
+
+if __name__ == "__main__":
+    from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+    from multiprocessing import get_context
+
+    use(None)
+    with ThreadPoolExecutor(4) as threads:
+        assert len({str(found[:3]) for found in threads.map(use, range(8))}) == 1
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as processes:
+        print(*next(processes.map(use, range(1))))
+"""
+
+
+def test_a_spawned_worker_loads_the_package_s_kernels_without_numba(tmp_path: Path) -> None:
+    (tmp_path / "sums.py").write_text(USE, encoding="utf-8")
+    assert run(tmp_path) == ["en", "4", "2", "False"]
+
+
+def test_only_kernels_are_compiled() -> None:
+    """numba's own cache is made of pickles: nothing but `native` may ask numba for anything."""
+    package = Path(native.__file__).parents[1]
+    asking = [path for path in package.rglob("*.py") if "import numba" in path.read_text("utf-8")]
+    assert asking == [Path(native.__file__)]
+    assert "cache=True" not in asking[0].read_text("utf-8")
 
 
 def test_arguments_are_checked() -> None:

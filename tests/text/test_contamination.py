@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from llamakit.text import contamination
 from llamakit.text.contamination import TEMPLATE_ITEMS, Protected, protect, word_tokens
 
 TOKENS = st.lists(st.integers(1, 3), max_size=24)
@@ -64,6 +65,17 @@ def test_matches_against_the_slow_reading(
     matches = list(index.matches([as_tokens(document) for document in documents]))
     marks = {item: found.tolist() for item, found in index.marks(matches).items()}
     assert marks == slow_marks(items, documents, length, skips)
+
+
+def test_matches_are_told_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    item = as_tokens([1, 2, 1, 2, 1, 2, 1])
+    documents = [item, as_tokens([3]), np.tile(item, 3), as_tokens([]), item, item]
+    index = protect([item, item[1:]], length=2, skips=1)
+    whole = list(index.matches(documents))
+    assert len(whole) > 100
+    for room in (1, 7, 40, len(whole)):
+        monkeypatch.setattr(contamination, "_MATCHES", room)
+        assert list(index.matches(documents)) == whole
 
 
 def test_a_match_bridges_as_many_tokens_as_it_may() -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from llamakit.engine.compiled import compiled
+from llamakit.engine.native import helper, kernel
 
 U8 = NDArray[np.uint8]
 I32 = NDArray[np.int32]
@@ -84,6 +84,9 @@ class LanguageModel:
             self.bias,
             self.prior,
             self.leader,
+            np.zeros(len(self.table), np.int32),
+            np.empty(len(self.table), np.int32),
+            np.empty(len(self.bias), np.float32),
             best,
             probability,
         )
@@ -112,7 +115,7 @@ def language_model() -> LanguageModel:
     )
 
 
-@compiled
+@kernel("u8[] i64[] i32[] i32[,] f32[,] f32[] f32[] i64[] i32[] i32[] f32[] i64[] f32[]")
 def _classify(
     data: U8,
     ends: I64,
@@ -122,13 +125,14 @@ def _classify(
     bias: F32,
     prior: F32,
     leader: I64,
+    counts: I32,
+    seen: I32,
+    score: F32,
     best: I64,
     probability: F32,
 ) -> None:
+    """`counts` (N,), all 0, `seen` (N,) and `score` (L,) are scratch."""
     n_languages = len(bias)
-    counts = np.zeros(len(table), np.int32)
-    seen = np.empty(len(table), np.int32)
-    score = np.empty(n_languages, np.float32)
     start = 0
     for index in range(len(ends)):
         end = ends[index]
@@ -142,14 +146,14 @@ def _classify(
                     seen[n_seen] = gram
                     n_seen += 1
                 counts[gram] += 1
-        score[:] = bias
+        for column in range(n_languages):
+            score[column] = bias[column]
         for place in range(n_seen):
             gram = seen[place]
             weight = np.float32(math.log1p(counts[gram]))
             counts[gram] = 0
-            row = table[gram]
             for column in range(n_languages):
-                score[column] += weight * row[column]
+                score[column] += weight * table[gram, column]
         if n_seen == 0:
             best[index] = -1
             probability[index] = 0.0
@@ -161,10 +165,12 @@ def _classify(
         start = end
 
 
-@compiled
+@helper
 def _tell(score: F32, leader: I64, index: int, best: I64, probability: F32) -> None:
     """Logits to the best language and its probability; columns of one language are added up."""
-    top = score.max()
+    top = score[0]
+    for column in range(1, len(score)):
+        top = max(top, score[column])
     total = np.float32(0.0)
     for column in range(len(score)):
         score[column] = math.exp(score[column] - top)
@@ -173,6 +179,9 @@ def _tell(score: F32, leader: I64, index: int, best: I64, probability: F32) -> N
         if leader[column] != column:
             score[leader[column]] += score[column]
             score[column] = 0.0
-    found = score.argmax()
+    found = 0
+    for column in range(1, len(score)):
+        if score[column] > score[found]:
+            found = column
     best[index] = found
     probability[index] = score[found] / total

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from llamakit.corpus.quality.scanning import Scan
-from llamakit.engine.compiled import compiled
+from llamakit.corpus.quality.scanning import Scan, Units
+from llamakit.engine.native import helper, kernel
 
 U64 = NDArray[np.uint64]
 I64 = NDArray[np.int64]
@@ -37,30 +37,36 @@ _GROWTH = np.uint64(0x9E3779B97F4A7C15)
 def repetition(scan: Scan, *, n_grams: bool) -> F64:
     """(texts, REPEATED): the repetition in each text; without `n_grams` those are left 0."""
     found = np.zeros((len(scan.words.ends), len(REPEATED)))
-    _repeated_units(scan.lines.hashes, scan.lines.lengths, scan.lines.ends, found[:, 0:2])
-    paragraphs = scan.paragraphs
-    _repeated_units(paragraphs.hashes, paragraphs.lengths, paragraphs.ends, found[:, 2:4])
+    for column, units in ((0, scan.lines), (2, scan.paragraphs)):
+        keys, stamps = _table(units)
+        _repeated_units(units.hashes, units.lengths, units.ends, keys, stamps, column, found)
     if n_grams:
         words = scan.words
-        _n_grams(words.hashes, words.lengths, words.ends, found[:, 4:])
+        keys, stamps = _table(words)
+        counts, before = np.empty(len(keys), np.int64), np.empty(len(keys) + 1, np.int64)
+        grams = np.empty(len(keys), np.uint64)
+        _n_grams(
+            words.hashes, words.lengths, words.ends, keys, stamps, counts, grams, before, 4, found
+        )
     return found
 
 
-@compiled
-def _slots(ends: I64) -> int:
-    """A power of two that holds the units of any one text at half load."""
-    most = 1
-    start = 0
-    for end in ends:
-        most = max(most, end - start)
-        start = end
+def _table(units: Units) -> tuple[U64, I64]:
+    """An open table, empty, that holds the units of any one text at half load: keys, stamps."""
+    slots = _slots(int(np.diff(units.ends, prepend=0).max(initial=1)))
+    return np.empty(slots, np.uint64), np.full(slots, -1, np.int64)
+
+
+@helper
+def _slots(units: int) -> int:
+    """A power of two that holds so many units at half load."""
     slots = 4
-    while slots < 2 * most:
+    while slots < 2 * units:
         slots *= 2
     return slots
 
 
-@compiled
+@helper
 def _slot(key: np.uint64, keys: U64, stamps: I64, stamp: int, mask: int) -> Any:
     """Where the key stands in an open table, or the free place for it."""
     mixed = key ^ (key >> np.uint64(32))
@@ -70,24 +76,15 @@ def _slot(key: np.uint64, keys: U64, stamps: I64, stamp: int, mask: int) -> Any:
     return slot
 
 
-@compiled
-def _mask_for(units: int) -> int:
-    slots = 4
-    while slots < 2 * units:
-        slots *= 2
-    return slots - 1
-
-
-@compiled
-def _repeated_units(hashes: U64, lengths: I64, ends: I64, found: F64) -> None:
-    """Shares of units, and of their characters, that stood in the text before."""
-    slots = _slots(ends)
-    keys = np.empty(slots, np.uint64)
-    stamps = np.full(slots, -1, np.int64)
+@kernel("u64[] i64[] i64[] u64[] i64[] i64 f64[,]")
+def _repeated_units(
+    hashes: U64, lengths: I64, ends: I64, keys: U64, stamps: I64, column: int, found: F64
+) -> None:
+    """Shares of units, and of their characters, that stood in the text before: two columns."""
     start = 0
     for text in range(len(ends)):
         end = ends[text]
-        mask = _mask_for(end - start)
+        mask = _slots(end - start) - 1
         again = again_characters = characters = 0
         for place in range(start, end):
             key = hashes[place]
@@ -100,27 +97,32 @@ def _repeated_units(hashes: U64, lengths: I64, ends: I64, found: F64) -> None:
                 keys[slot] = key
                 stamps[slot] = text
         if again:
-            found[text, 0] = again / (end - start)
-            found[text, 1] = again_characters / characters
+            found[text, column] = again / (end - start)
+            found[text, column + 1] = again_characters / characters
         start = end
 
 
-@compiled
-def _n_grams(hashes: U64, lengths: I64, ends: I64, found: F64) -> None:
+@kernel("u64[] i64[] i64[] u64[] i64[] i64[] u64[] i64[] i64 f64[,]")
+def _n_grams(
+    hashes: U64,
+    lengths: I64,
+    ends: I64,
+    keys: U64,
+    stamps: I64,
+    counts: I64,
+    grams: U64,
+    before: I64,
+    column: int,
+    found: F64,
+) -> None:
     """Sizes 2-4: the share of the n-gram met most often (the longest of several), 0 if none is met
     twice. Sizes 5-10: the share of the words in n-grams met before, each word once."""
-    slots = _slots(ends)
-    keys = np.empty(slots, np.uint64)
-    stamps = np.full(slots, -1, np.int64)
-    counts = np.empty(slots, np.int64)
-    grams = np.empty(slots, np.uint64)
-    before = np.empty(slots + 1, np.int64)
     stamp = 0
     start = 0
     for text in range(len(ends)):
         end = ends[text]
         n_words = end - start
-        mask = _mask_for(n_words)
+        mask = _slots(n_words) - 1
         before[0] = 0
         for place in range(n_words):
             grams[place] = hashes[start + place]
@@ -148,5 +150,6 @@ def _n_grams(hashes: U64, lengths: I64, ends: I64, found: F64) -> None:
                 covered += before[covered_to] - before[begin]
             if most == 0:
                 break  # a longer n-gram can only be repeated where a shorter one is
-            found[text, size - 2] = (most * longest if size < 5 else covered) / before[n_words]
+            part = most * longest if size < 5 else covered
+            found[text, column + size - 2] = part / before[n_words]
         start = end

@@ -21,7 +21,7 @@ from llamakit.corpus.quality.characters import (
     classes,
     folded,
 )
-from llamakit.engine.compiled import compiled
+from llamakit.engine.native import kernel
 
 U64 = NDArray[np.uint64]
 I64 = NDArray[np.int64]
@@ -107,7 +107,7 @@ def scan(texts: list[bytes]) -> Scan:
     return Scan(words, lines, paragraphs, counted)
 
 
-@compiled
+@kernel("u8[] i64[] u8[] i32[] i64[] u64[] i64[] i64[] u64[] i64[] i64[] u64[] i64[] i64[] f64[,]")
 def _scan(  # noqa: PLR0912, PLR0915 - one pass, whose state would be an argument of every part
     data: NDArray[np.uint8],
     ends: I64,
