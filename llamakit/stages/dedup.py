@@ -44,6 +44,9 @@ class Dedup(Sharded):
     """Characters of the shortest line or paragraph that is cut out."""
     first_passage: Identity[Literal["keep", "cut"]] = "keep"
     """Whether a line or paragraph stays in the first document that holds it."""
+    substring: Identity[Annotated[int, Ge(20)] | None] = None
+    """Cut out what repeats so many bytes of UTF-8 of the kept documents exactly, but for its first
+    occurrence; by default texts stay as they are."""
     num_perm: Identity[Annotated[int, Interval(ge=16, le=1024)]] = 128
     """MinHash values of a document."""
     bands: Identity[Annotated[int, Ge(1)] | None] = None
@@ -79,6 +82,7 @@ class Dedup(Sharded):
         from llamakit.corpus.duplicates.report import report
         from llamakit.corpus.duplicates.settings import Settings
         from llamakit.corpus.duplicates.signatures import choose_bands
+        from llamakit.corpus.duplicates.substrings import Substrings
 
         bands, rows = choose_bands(self.similarity, self.num_perm)
         settings = Settings(
@@ -94,11 +98,19 @@ class Dedup(Sharded):
         parts = plain_parts(draft.input(self.documents), "dedup")
         task = Deduplication(parts, draft.work, settings, self.runs_on(), draft.events)
         cuts = self._cuts()
-        whole = draft.work / "kept" if cuts else draft.path / "data"
+        data = draft.path / "data"
+        lined = draft.work / "lined" if self.substring else data
+        whole = draft.work / "kept" if cuts else lined
         found = task.run(draft.path, whole)
         cut = {}
         if cuts:
-            cut = cut_boilerplate(whole, draft.path, draft.work, cuts, self.runs_on(), draft.events)
+            cut = cut_boilerplate(
+                whole, draft.path, draft.work, cuts, self.runs_on(), draft.events, lined
+            )
+        if self.substring:
+            work = draft.work / "substrings"
+            substrings = Substrings(self.substring, work, self.runs_on(), draft.events)
+            cut |= substrings.cut(lined, draft.path)
         for source, kept, removed in lost_sources(found.sources):
             draft.events.warn(f"{source} loses {removed:,} of its {kept + removed:,} documents")
         with draft.writing(f"{LOG_FOLDER}/report.html") as path:

@@ -60,12 +60,7 @@ def cut_part(shard: CutPart) -> dict[str, Any]:
     empty = pl.Series([not text.strip() and n > 0 for text, n in results], dtype=pl.Boolean)
     write_table(shard.data, frame.with_columns(texts).filter(~empty), DOCUMENTS)
     if empty.any():
-        reason = f"only_repeated_{shard.cut.unit}"
-        # They go as they came: their text is what one would look at.
-        gone = frame.filter(empty).with_columns(pl.lit(reason).alias("reason"))
-        earlier = [read_table(shard.rejected)] if shard.rejected.exists() else []
-        earlier = [f.filter(pl.col("reason") != reason) for f in earlier]
-        write_table(shard.rejected, pl.concat([*earlier, gone]), REJECTED)
+        reject(frame.filter(empty), f"only_repeated_{shard.cut.unit}", shard.rejected)
     return {
         "passages": sum(n for _, n in results),
         "characters": sum(len(b) - len(text) for b, (text, _) in zip(before, results, strict=True)),
@@ -74,16 +69,31 @@ def cut_part(shard: CutPart) -> dict[str, Any]:
     }
 
 
+def reject(gone: pl.DataFrame, reason: str, rejected: Path) -> None:
+    """Add documents to those in a rejected part, as they came: their text is what one would look
+    at. Those it holds for this reason are of an earlier run, and make way."""
+    gone = gone.with_columns(pl.lit(reason).alias("reason"))
+    earlier = [read_table(rejected)] if rejected.exists() else []
+    earlier = [f.filter(pl.col("reason") != reason) for f in earlier]
+    write_table(rejected, pl.concat([*earlier, gone]), REJECTED)
+
+
 def cut_boilerplate(
-    kept: Path, target: Path, work: Path, cuts: Sequence[Cut], engine: Engine, events: Events
+    kept: Path,
+    target: Path,
+    work: Path,
+    cuts: Sequence[Cut],
+    engine: Engine,
+    events: Events,
+    final: Path | None = None,
 ) -> dict[str, int]:
-    """Cut passages out of the documents in `kept`, one kind after another, into `target/data`;
-    counts by kind."""
+    """Cut passages out of the documents in `kept`, one kind after another, into `target/data`
+    (elsewhere if `final` is given); counts by kind."""
     counts: dict[str, int] = {}
     for number, cut in enumerate(cuts):
         home = work / f"cut-{cut.unit}"
         last = number == len(cuts) - 1
-        data = target / "data" if last else home / "data"
+        data = (final or target / "data") if last else home / "data"
         found = _cut_all(parts(kept), data, target / "rejected", home, cut, engine, events)
         for what in ("passages", "characters", "documents"):
             name = cut.unit if what == "passages" else f"{cut.unit}_{what}"
