@@ -37,7 +37,7 @@ class Filter(Sharded):
     preset: Identity[Literal["light", "gopher", "c4", "fineweb", "off"]] = "light"
     """Rules to begin with; fineweb holds those of all three, as FineWeb was made."""
     rules: Identity[list[str]] = field(default_factory=list)
-    """Rules, or families of them (gopher, gopher.repetition, c4.javascript), besides the preset's."""
+    """Rules, or families (gopher, gopher.repetition, c4.javascript), besides the preset's."""
     skip: Identity[list[str]] = field(default_factory=list)
     """Rules, or families of them, to leave out."""
     thresholds: Identity[dict[str, float]] = field(default_factory=dict)
