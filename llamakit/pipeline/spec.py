@@ -1,6 +1,6 @@
 """A pipeline file: TOML in, checked stages out. Nothing is run or resolved here.
 
-TOML text --params, --set--> StageSpec per stage, in order --check--> PipelineSpec
+TOML text --params, --set, each--> StageSpec per artifact, in order --check--> PipelineSpec
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import Any
 
 from llamakit.artifacts.store import check_name
 from llamakit.errors import InputError, LlamakitError, UsageError, nearest
-from llamakit.stages.fields import Field
+from llamakit.pipeline.repeat import Copy, copies, resolved
+from llamakit.stages.fields import Field, fields_of
 from llamakit.stages.registry import load_stage
 from llamakit.stages.stage import Stage
 
@@ -30,6 +31,8 @@ class StageSpec:
     config: dict[str, Any]
     needs: tuple[str, ...]
     """Names of the stages above that this one reads."""
+    copy: Copy
+    """Which making of its table this is."""
 
 
 @dataclass(frozen=True)
@@ -48,28 +51,30 @@ class PipelineSpec:
     ) -> list[StageSpec]:
         """The stages to run: `only` one, up to and with `until`, from `start` on.
 
-        What is left out is not made: those that run read its newest version.
+        What is left out is not made: those that run read its newest version. The name of a table
+        with `each` means all of its copies.
         """
+        known = list(dict.fromkeys(n for s in self.stages for n in (s.copy.family, s.name)))
         for name in (only, until, start):
-            if name is not None and name not in self.names():
-                guess = nearest(name, self.names())
-                fix = f"Did you mean {guess!r}?" if guess else f"It has {', '.join(self.names())}."
+            if name is not None and name not in known:
+                guess = nearest(name, known)
+                fix = f"Did you mean {guess!r}?" if guess else f"It has {', '.join(known)}."
                 raise UsageError(f"the pipeline has no stage {name!r}", fix=fix)
         if only:
-            return [spec for spec in self.stages if spec.name == only]
+            return [spec for spec in self.stages if only in (spec.name, spec.copy.family)]
         chosen = list(self.stages)
         if until:
             wanted = self._with_ancestors(until)
             chosen = [spec for spec in chosen if spec.name in wanted]
         if start:
-            names = [spec.name for spec in chosen]
-            if start not in names:
+            places = [i for i, spec in enumerate(chosen) if start in (spec.name, spec.copy.family)]
+            if not places:
                 raise UsageError(f"{until!r} does not need {start!r}: nothing would run")
-            chosen = chosen[names.index(start) :]
+            chosen = chosen[places[0] :]
         return chosen
 
     def _with_ancestors(self, name: str) -> set[str]:
-        wanted = {name}
+        wanted = {spec.name for spec in self.stages if name in (spec.name, spec.copy.family)}
         for spec in reversed(self.stages):
             if spec.name in wanted:
                 wanted |= set(spec.needs)
@@ -102,7 +107,10 @@ def shipped_pipelines() -> dict[str, Path]:
     package = Path(__file__).resolve().parents[1]
     for folder in (package / "pipelines", package.parent / "pipelines"):
         if folder.is_dir():
-            return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+            return {
+                path.relative_to(folder).with_suffix("").as_posix(): path
+                for path in sorted(folder.rglob("*.toml"))
+            }
     return {}
 
 
@@ -170,26 +178,34 @@ def _stages(values: Mapping[str, Any]) -> list[StageSpec]:
     params, tables = values.get("params", {}), values.get("stages", {})
     if not isinstance(params, dict) or not isinstance(tables, dict) or not tables:
         raise UsageError("[params] and [stages.NAME] must be tables, and one stage is needed")
-    specs: list[StageSpec] = []
+    found: list[Copy] = []
     for name, table in tables.items():
         if not isinstance(table, dict) or not isinstance(table.get("uses"), str):
             raise UsageError('uses = "STAGE" is needed', where=f"stages.{name}")
-        check_name(name)
-        specs.append(_stage(name, table, params, list(tables), specs))
+        for copy in copies(name, _substitute(table.get("each"), params)):
+            check_name(copy.name)
+            found.append(copy)
+    names = [copy.name for copy in found]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise UsageError(f"two stages would be called {twice[0]!r}", fix="Rename one of them.")
+    specs: list[StageSpec] = []
+    for copy in found:
+        specs.append(_stage(copy, tables[copy.family], params, names, specs))
     return specs
 
 
 def _stage(
-    name: str,
+    copy: Copy,
     table: Mapping[str, Any],
     params: Mapping[str, Any],
     names: list[str],
     above: list[StageSpec],
 ) -> StageSpec:
+    name = copy.name
     where = f"stages.{name}"
     try:
         stage = load_stage(table["uses"])
-        config = {key: _substitute(value, params) for key, value in table.items() if key != "uses"}
+        config = _config(stage, copy, table, {**params, **copy.values}, above)
         # Constructing it checks every key and value; references are still names here.
         references = stage.from_config(config).references()
     except LlamakitError as error:
@@ -210,7 +226,39 @@ def _stage(
                 )
             _check_kind(where, key, item, made)
             needs.append(needed)
-    return StageSpec(name, stage, config, tuple(dict.fromkeys(needs)))
+    return StageSpec(name, stage, config, tuple(dict.fromkeys(needs)), copy)
+
+
+def _config(
+    stage: type[Stage],
+    copy: Copy,
+    table: Mapping[str, Any],
+    params: Mapping[str, Any],
+    above: Sequence[StageSpec],
+) -> dict[str, Any]:
+    """A copy's keys and values: parameters filled in, references to repeated stages resolved."""
+    fields = fields_of(stage)
+    own = {key: value for key, value in copy.values.items() if key in fields}
+    config = {
+        key: _substitute(v, params) for key, v in table.items() if key not in ("uses", "each")
+    }
+    made = [spec.copy for spec in above]
+    for key, value in config.items():
+        item = fields.get(key)
+        if item is None or not item.is_input:
+            continue
+        if isinstance(value, str) and not item.many:
+            config[key] = resolved(value, copy, made, many=False)[0]
+        elif isinstance(value, (list, str)):
+            given = [value] if isinstance(value, str) else value
+            config[key] = [
+                one
+                for text in given
+                for one in (
+                    resolved(text, copy, made, many=True) if isinstance(text, str) else [text]
+                )
+            ]
+    return {**own, **config}
 
 
 def stage_named(reference: str, item: Field, names: Sequence[str]) -> str | None:
