@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from llamakit.errors import InputError, UsageError
 from llamakit.model.config import PRESETS, ModelConfig, ffn_dim_for
@@ -45,9 +46,15 @@ def test_width_of_the_feed_forward_layer() -> None:
     assert ffn_dim_for(288, 32) == 768
 
 
-def test_flops_are_about_six_a_weight() -> None:
-    config = ModelConfig(**PRESETS["llama2-7b"], vocab_size=32_000)
-    assert 6.0 < config.flops_per_token(4096) / config.parameters() < 7.0
+@pytest.mark.parametrize("tied", [False, True])
+def test_flops_are_what_torch_counts(config: ModelConfig, tied: bool) -> None:
+    config = ModelConfig(**{**vars(config), "tie_embeddings": tied})
+    rows, length = 2, config.max_seq_len
+    with torch.device("meta"), FlopCounterMode(display=False) as counter:
+        model = Transformer(config)
+        ids_BL = torch.zeros(rows, length, dtype=torch.int64)
+        model.logits(model(ids_BL)).sum().backward()
+    assert counter.get_total_flops() == config.flops_per_token(length) * rows * length
 
 
 @pytest.mark.parametrize(
