@@ -24,7 +24,7 @@ from llamakit.alignment.ppo import Ppo
 from llamakit.alignment.prompts import Prompt
 from llamakit.alignment.reward import kl_k1, penalise_unfinished
 from llamakit.events import Events, Task
-from llamakit.training.checkpoint import latest_checkpoint, save_checkpoint
+from llamakit.training.checkpoint import Checkpoints
 from llamakit.training.metrics import MetricsLog, read_metrics
 
 _HELDOUT = 14  # stream of random numbers
@@ -93,7 +93,8 @@ def train(
     Raises:
         Stopped: SIGINT or SIGTERM came; the run was saved after the iteration at hand.
     """
-    progress, best = _resume(ppo, checkpoints, events)
+    saved = Checkpoints(checkpoints)
+    progress, best = _resume(ppo, saved, events)
     total = ppo.plan.iterations
     stopped = "all iterations done"
     log.mkdir(parents=True, exist_ok=True)
@@ -123,7 +124,7 @@ def train(
             metrics.append({"step": progress.iteration, **figures})
             _show(task, figures)
             if events.stopping or progress.iteration % limits.checkpoint_every == 0:
-                _save(ppo, progress, best, checkpoints)
+                _save(ppo, progress, best, saved)
                 events.raise_if_stopping()
             if figures["kl"] > limits.max_kl:
                 stopped = f"KL {figures['kl']:.1f} passed {limits.max_kl:g} nats an answer"
@@ -228,18 +229,18 @@ def _copied(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
 
 
-def _save(ppo: Ppo, progress: Progress, best: Mapping[str, Tensor], checkpoints: Path) -> None:
+def _save(ppo: Ppo, progress: Progress, best: Mapping[str, Tensor], saved: Checkpoints) -> None:
     """Policy, value model, both optimizers, the best policy. Prompts and random numbers are
     functions of the iteration, and the KL weight is fixed: they have no state.
     """
     tensors = {f"policy.{name}": t for name, t in ppo.policy_optimizer.tensors().items()}
     tensors |= {f"value.{name}": t for name, t in ppo.value_optimizer.tensors().items()}
     tensors |= {f"best.{name}": t for name, t in best.items()}
-    save_checkpoint(checkpoints, progress.iteration, tensors, asdict(progress))
+    saved.save(progress.iteration, tensors, asdict(progress))
 
 
-def _resume(ppo: Ppo, checkpoints: Path, events: Events) -> tuple[Progress, dict[str, Tensor]]:
-    checkpoint = latest_checkpoint(checkpoints, events)
+def _resume(ppo: Ppo, saved: Checkpoints, events: Events) -> tuple[Progress, dict[str, Tensor]]:
+    checkpoint = saved.latest(events)
     if checkpoint is None:
         return Progress(), {}
     progress = Progress(**checkpoint.state)

@@ -1,34 +1,53 @@
 """Checkpoints: folders that are whole or absent, and noticed when broken.
 
-    step-00000250/tensors.safetensors   weights, moments, whatever the run needs
-    step-00000250/state.json            step, the run's other state, sha256 of the tensors
+    step-00000250/rank-00000.safetensors   weights, moments, whatever the run needs: what one
+                                           process holds of it; one file for each process
+    step-00000250/state.json               step, the run's other state, for every file its sha256
+                                           and where in which tensor its pieces lie; its own sha256
 
-A checkpoint is written under another name, fsynced, and renamed. The last two are kept: when a disk
-hands the newest back damaged, the run continues from the one before.
+A checkpoint is written under another name, fsynced, and renamed when every process has written its
+file. Several are kept: when a disk hands the newest back damaged, the run continues from the one
+before. Any number of processes can read what any other number wrote (`pieces.py`).
 """
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from llamakit.artifacts.digest import file_digest
-from llamakit.artifacts.files import sync_file, sync_folder, write_json
+from llamakit.artifacts.digest import file_digest, json_digest
+from llamakit.artifacts.files import sync_folder, write_json
 from llamakit.errors import InputError
 from llamakit.events import SILENT, Events
+from llamakit.training.pieces import Index, Piece, PieceFiles, write_pieces
+from llamakit.training.share import ALONE, Share
 
-KEPT = 2
-_SCHEMA = 1
-_TENSORS = "tensors.safetensors"
+_SCHEMA = 2
 _STATE = "state.json"
+_STEP = "step-"
+_SAVING = "saving-"
+# Other processes write as much as this one; what takes longer by this much does not come.
+_PATIENCE_S = 900.0
+_POLL_S = 0.02
+
+
+@dataclass(frozen=True)
+class Keep:
+    """Which checkpoints stay when a new one has been saved."""
+
+    last: int = 2
+    """So many of the newest; at least 1."""
+    every: int = 0
+    """And those of steps that this divides; 0: none."""
 
 
 @dataclass(frozen=True)
@@ -36,73 +55,187 @@ class Checkpoint:
     """One saved moment of a run."""
 
     step: int
-    tensors: dict[str, Tensor]
-    """On the CPU."""
+    """Steps done."""
+    tensors: PieceFiles
+    """Read from the files when asked for; `box` gives parts of them."""
     state: dict[str, Any]
 
 
-def save_checkpoint(
-    folder: Path, step: int, tensors: Mapping[str, Tensor], state: Mapping[str, Any]
-) -> Path:
-    """Save a checkpoint of `step` finished steps in `folder` and remove all but the last two.
+class Checkpoints:
+    """The checkpoints of one run. Made anew at every start, before any process of it saves.
 
     Args:
-        tensors: any dtypes and devices; stored as they are.
-        state: JSON values. Floats return exactly; a random generator's state goes in as hex.
-
-    Returns:
-        The checkpoint's folder.
+        folder: every process of the run must see the same.
+        share: which process this is. Each saves its pieces; the first makes them a checkpoint.
     """
-    final = folder / f"step-{step:08d}"
-    draft = folder / f"saving-{final.name}"
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
-    save_file({k: t.detach().cpu().contiguous() for k, t in tensors.items()}, draft / _TENSORS)
-    sync_file(draft / _TENSORS)
-    record = {"schema": _SCHEMA, "step": step, "state": dict(state)}
-    record["sha256"] = file_digest(draft / _TENSORS)
-    write_json(draft / _STATE, record)
-    if final.exists():
-        shutil.rmtree(final)
-    draft.rename(final)
-    sync_folder(folder)
-    for old in _folders(folder)[:-KEPT]:
-        shutil.rmtree(old)
-    return final
 
+    def __init__(self, folder: Path, *, keep: Keep | None = None, share: Share = ALONE) -> None:
+        self.folder = folder
+        self._keep = keep or Keep()
+        self._share = share
+        self._attempts = 0
+        if share.rank == 0:
+            for leftover in folder.glob(f"{_SAVING}*"):
+                shutil.rmtree(leftover)
 
-def latest_checkpoint(folder: Path, events: Events = SILENT) -> Checkpoint | None:
-    """The newest whole checkpoint in `folder`; None when there is none.
+    def save(
+        self, step: int, tensors: Mapping[str, Tensor | Piece], state: Mapping[str, Any]
+    ) -> Path:
+        """Save a checkpoint of `step` finished steps, then remove those not to be kept.
 
-    A broken one is passed over with a warning. That every one is broken is an error: starting
-    again from nothing is the user's decision.
+        Every process calls this for the same steps in the same order; all but the first return when
+        their own file is written.
 
-    Raises:
-        InputError: there are checkpoints, and none can be read.
-    """
-    found = _folders(folder)
-    for path in reversed(found):
+        Args:
+            tensors: what this process holds, and no other process saves too.
+            state: JSON values, the first process's count. Floats return exactly; a random
+                generator's state goes in as hex.
+
+        Returns:
+            The checkpoint's folder.
+
+        Raises:
+            OSError, SafetensorError: it could not be written (a full disk). Nothing of it is left,
+                and earlier checkpoints are untouched.
+        """
+        final = self._path(step)
+        # Numbered, so that what another process left of an attempt that failed is never counted in.
+        draft = self.folder / f"{_SAVING}{final.name}-{self._attempts}"
+        self._attempts += 1
+        mine = _file(self._share.rank)
         try:
-            return _read(path)
-        except (OSError, ValueError, KeyError, SafetensorError) as error:
-            events.warn(f"checkpoint {path.name} is broken ({error}): trying the one before")
-    if found:
-        raise InputError(
-            "no checkpoint here can be read",
-            where=str(folder),
-            fix="Remove the folder to start this run again from its beginning.",
-        )
-    return None
+            draft.mkdir(parents=True, exist_ok=True)
+            entry = write_pieces(draft / mine, tensors)
+            if self._share.rank:
+                write_json(draft / _entry(self._share.rank), entry)
+                return final
+            index = {mine: entry, **self._of_others(draft)}
+            record = {"schema": _SCHEMA, "step": step, "state": dict(state), "files": index}
+            write_json(draft / _STATE, {**record, "sha256": _state_digest(record)})
+            if final.exists():
+                self._remove(final)
+            draft.rename(final)
+        except BaseException:
+            self._give_up(draft)
+            raise
+        sync_folder(self.folder)
+        self._prune(step)
+        return final
+
+    def latest(
+        self, events: Events = SILENT, agreed: Callable[[bool], bool] = bool
+    ) -> Checkpoint | None:
+        """The newest whole checkpoint; None when there is none.
+
+        A broken one is passed over with a warning. That every one is broken is an error: starting
+        again from nothing is the user's decision.
+
+        Args:
+            agreed: asked by every process whether its part of a checkpoint is whole; must tell all
+                of them whether all are. Each reads its share of the files to know.
+
+        Raises:
+            InputError: there are checkpoints, and none can be read.
+        """
+        found = self._steps()
+        for path in map(self._path, reversed(found)):
+            problem, checkpoint = "another process cannot read its part", None
+            try:
+                checkpoint = _read(path, self._share)
+            except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+                problem = str(error)
+            if agreed(checkpoint is not None):
+                return checkpoint
+            events.warn(f"checkpoint {path.name} is broken ({problem}): trying the one before")
+        if found:
+            raise InputError(
+                "no checkpoint here can be read",
+                where=str(self.folder),
+                fix="Remove the folder to start this run again from its beginning.",
+            )
+        return None
+
+    def _of_others(self, draft: Path) -> Index:
+        """The entries of all other processes' files, waited for."""
+        index = {}
+        until = time.monotonic() + _PATIENCE_S
+        for rank in range(1, self._share.world):
+            entry = draft / _entry(rank)
+            while not entry.exists():
+                if (draft / _failed(rank)).exists():
+                    raise OSError(f"process {rank} could not write its part")
+                if time.monotonic() > until:
+                    raise TimeoutError(f"process {rank} has not written its part")
+                time.sleep(_POLL_S)
+            index[_file(rank)] = json.loads(entry.read_text(encoding="utf-8"))
+            entry.unlink()
+        return index
+
+    def _give_up(self, draft: Path) -> None:
+        """Remove what could not be saved whole; the first process must not wait for the rest."""
+        if self._share.rank == 0:
+            shutil.rmtree(draft, ignore_errors=True)
+            return
+        (draft / _file(self._share.rank)).unlink(missing_ok=True)
+        with suppress(OSError):
+            (draft / _failed(self._share.rank)).touch()
+
+    def _prune(self, step: int) -> None:
+        """Remove what need not be kept now that `step` is saved.
+
+        A checkpoint of a later step is one that was passed over as broken or rolled back behind.
+        """
+        steps = self._steps()
+        newest = [s for s in steps if s <= step][-self._keep.last :]
+        for old in steps:
+            milestone = self._keep.every and old % self._keep.every == 0 and old < step
+            if old not in newest and not milestone:
+                self._remove(self._path(old))
+
+    def _remove(self, path: Path) -> None:
+        """Half of a checkpoint, left by a kill, must not look like a broken one."""
+        aside = path.rename(path.with_name(f"{_SAVING}{path.name}-removed"))
+        shutil.rmtree(aside)
+
+    def _path(self, step: int) -> Path:
+        return self.folder / f"{_STEP}{step:08d}"
+
+    def _steps(self) -> list[int]:
+        """Steps with a checkpoint, whole or broken, in order."""
+        names = [path.name.removeprefix(_STEP) for path in self.folder.glob(f"{_STEP}*")]
+        return sorted(int(name) for name in names if name.isdecimal())
 
 
-def _folders(folder: Path) -> list[Path]:
-    return sorted(folder.glob("step-*"))
+def _file(rank: int) -> str:
+    return f"rank-{rank:05d}.safetensors"
 
 
-def _read(path: Path) -> Checkpoint:
+def _entry(rank: int) -> str:
+    return f"rank-{rank:05d}.json"
+
+
+def _failed(rank: int) -> str:
+    return f"rank-{rank:05d}.failed"
+
+
+def _read(path: Path, share: Share) -> Checkpoint:
     record = json.loads((path / _STATE).read_text(encoding="utf-8"))
     if record["schema"] != _SCHEMA:
         raise ValueError(f"its schema is {record['schema']}, not {_SCHEMA}")
-    if file_digest(path / _TENSORS) != record["sha256"]:
-        raise ValueError(f"{_TENSORS} does not have the digest it was saved with")
-    return Checkpoint(record["step"], load_file(path / _TENSORS), record["state"])
+    if record.pop("sha256") != _state_digest(record):
+        raise ValueError(f"{_STATE} does not have the digest it was saved with")
+    for file, entry in _shared(record["files"], share):
+        if file_digest(path / file) != entry["sha256"]:
+            raise ValueError(f"{file} does not have the digest it was saved with")
+    return Checkpoint(record["step"], PieceFiles(path, record["files"]), record["state"])
+
+
+def _shared(files: Index, share: Share) -> Iterator[tuple[str, dict[str, Any]]]:
+    for place, (file, entry) in enumerate(sorted(files.items())):
+        if place % share.world == share.rank:
+            yield file, entry
+
+
+def _state_digest(record: Mapping[str, Any]) -> str:
+    # Through JSON once: a tuple is a list when it is read back.
+    return json_digest(json.loads(json.dumps(record)))

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from llamakit.errors import InputError, LlamakitError
 from llamakit.events import Events, Task
-from llamakit.training.checkpoint import latest_checkpoint, save_checkpoint
+from llamakit.training.checkpoint import Checkpoints
 from llamakit.training.metrics import MetricsLog
 from llamakit.training.optimizer import NotFiniteError, Optimizer
 from llamakit.training.plan import TrainingPlan
@@ -132,7 +132,8 @@ def fit(
         weight_decay=plan.weight_decay,
         clip=plan.clip,
     )
-    progress = _resume(optimizer, plan, checkpoints, events)
+    saved = Checkpoints(checkpoints)
+    progress = _resume(optimizer, plan, saved, events)
     if plan.compile:
         model.compile()
     work_seconds = 0.0
@@ -165,11 +166,11 @@ def fit(
                 work_seconds, tokens_before = 0.0, progress.tokens
             _show(task, figures, progress, tokens_before, work_seconds)
             if events.stopping:
-                _save(optimizer, plan, checkpoints, progress)
+                _save(optimizer, plan, saved, progress)
                 events.raise_if_stopping()
             due = plan.checkpoint_every and progress.step % plan.checkpoint_every == 0
             if due and not last:
-                _save(optimizer, plan, checkpoints, progress)
+                _save(optimizer, plan, saved, progress)
     return FitResult(progress.step, progress.tokens, progress.last)
 
 
@@ -284,22 +285,22 @@ def _show(
     task.advance(1, **shown)
 
 
-def _save(optimizer: Optimizer, plan: TrainingPlan, checkpoints: Path, progress: Progress) -> None:
+def _save(optimizer: Optimizer, plan: TrainingPlan, saved: Checkpoints, progress: Progress) -> None:
     state = {"plan": plan.shaping(), "progress": asdict(progress)}
-    save_checkpoint(checkpoints, progress.step, optimizer.tensors(), state)
+    saved.save(progress.step, optimizer.tensors(), state)
 
 
 def _resume(
-    optimizer: Optimizer, plan: TrainingPlan, checkpoints: Path, events: Events
+    optimizer: Optimizer, plan: TrainingPlan, saved: Checkpoints, events: Events
 ) -> Progress:
-    checkpoint = latest_checkpoint(checkpoints, events)
+    checkpoint = saved.latest(events)
     if checkpoint is None:
         return Progress()
-    saved, asked = checkpoint.state["plan"], plan.shaping()
-    if changed := [name for name in asked if saved.get(name) != asked[name]]:
+    before, asked = checkpoint.state["plan"], plan.shaping()
+    if changed := [name for name in asked if before.get(name) != asked[name]]:
         raise InputError(
             f"the checkpoint was made with other settings ({', '.join(changed)})",
-            where=str(checkpoints),
+            where=str(saved.folder),
             fix="Continue with the settings it was made with, or train in another folder.",
         )
     optimizer.load(checkpoint.tensors, checkpoint.step)
