@@ -1,7 +1,7 @@
 """Batches of token rows: documents end to end for pretraining, dialogues packed for fine-tuning.
 
 Every batch is a pure function of the step and the seed: no iterator has a state to be saved, and a
-run resumed at any step, or split over any number of workers, reads the same rows.
+run resumed at any step, or split over any number of processes, reads the same rows.
 
 `B` rows, `L` tokens a row.
 """
@@ -20,6 +20,7 @@ from llamakit.errors import InputError
 from llamakit.text.tokens import TokenStore
 from llamakit.training.dialogues import DialogueTokens
 from llamakit.training.packing import pack
+from llamakit.training.share import ALONE, Share
 
 # Streams of random numbers under one seed.
 _DOCUMENT_ORDER, _ROW_ORDER = 1, 2
@@ -76,6 +77,8 @@ class PackedDocuments:
             as in most pretraining of its time (for short documents the gain is small, and plain
             causal attention is faster). A token then sees what came before its document in the row.
         shuffle: off reads the order as it is, for validation.
+        share: which process this is; it gets its share of every batch's rows, reads no others, and
+            where it has fewer than another process, a row without targets.
 
     Raises:
         InputError: the documents hold no token.
@@ -92,6 +95,7 @@ class PackedDocuments:
         seed: int,
         isolate_documents: bool = False,
         shuffle: bool = True,
+        share: Share = ALONE,
     ) -> None:
         self._store = store
         self._order = order
@@ -101,6 +105,7 @@ class PackedDocuments:
         self._seed = seed
         self._isolated = isolate_documents
         self._shuffle = shuffle
+        self._share = share
         self._epochs: dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
         offsets = store.offsets
         self.tokens_per_epoch = int((offsets[order + 1] - offsets[order]).sum())
@@ -112,25 +117,27 @@ class PackedDocuments:
         """The micro-batches of `step`."""
         first = step * self._rows
         return [
-            self._read(row, min(row + self._micro_rows, first + self._rows))
-            for row in range(first, first + self._rows, self._micro_rows)
+            self._read(range(first + rows.start, first + rows.stop))
+            for rows in self._share.micro_batches(self._rows, self._micro_rows)
         ]
 
     def once(self, limit: int | None = None) -> Iterator[Batch]:
         """The order read once from its beginning, up to `limit` tokens; the last row is padded."""
         stop = self.tokens_per_epoch if limit is None else min(limit, self.tokens_per_epoch)
         n_rows = -(-(stop - 1) // self._seq_len)
-        for row in range(0, n_rows, self._micro_rows):
-            yield self._read(row, min(row + self._micro_rows, n_rows), stop)
+        for rows in self._share.micro_batches(n_rows, self._micro_rows):
+            yield self._read(rows, stop)
 
-    def _read(self, first_row: int, end_row: int, stop: int | None = None) -> Batch:
-        """Rows `first_row … end_row - 1`; what lies at `stop` or later is padding."""
-        begin, end = first_row * self._seq_len, end_row * self._seq_len + 1
+    def _read(self, rows: range, stop: int | None = None) -> Batch:
+        """Rows of the endless stream; what lies at token `stop` or later is padding."""
+        if not rows:
+            return _without_targets(self._seq_len, segmented=self._isolated)
+        begin, end = rows.start * self._seq_len, rows.stop * self._seq_len + 1
         stream, texts = self._stream(begin, end if stop is None else min(end, stop))
         known = len(stream)
         padding = (0, end - begin - known)
         stream, texts = np.pad(stream, padding), np.pad(texts, padding, constant_values=-1)
-        shape = (end_row - first_row, self._seq_len)
+        shape = (len(rows), self._seq_len)
         mask = np.arange(1, len(stream)) < known
         segments = positions = None
         if self._isolated:
@@ -191,6 +198,7 @@ class PackedDialogues:
         rows: rows a step. The paper's "batch 64" (§3.1) does not say whether packed sequences or
             dialogues are counted; packed sequences are the reading here.
         packed: off gives each dialogue a row of its own.
+        share: as for `PackedDocuments`.
     """
 
     def __init__(
@@ -202,12 +210,14 @@ class PackedDialogues:
         micro_rows: int,
         seed: int,
         packed: bool = True,
+        share: Share = ALONE,
     ) -> None:
         self._dialogues = dialogues
         self._seq_len = seq_len
         self._rows = rows
         self._micro_rows = micro_rows
         self._seed = seed
+        self._share = share
         if not len(dialogues):
             raise InputError(
                 "there are no dialogues to train on",
@@ -234,10 +244,12 @@ class PackedDialogues:
         return self._cut(np.arange(self.n_rows))
 
     def _cut(self, rows: NDArray[np.int64]) -> Iterator[Batch]:
-        for start in range(0, len(rows), self._micro_rows):
-            yield self._fill_rows([self._packed[r] for r in rows[start : start + self._micro_rows]])
+        for part in self._share.micro_batches(len(rows), self._micro_rows):
+            yield self._fill_rows([self._packed[r] for r in rows[part.start : part.stop]])
 
     def _fill_rows(self, rows: list[list[int]]) -> Batch:
+        if not rows:
+            return _without_targets(_WIDTH_STEP, segmented=False)
         used = max(int(self._lengths[row].sum()) for row in rows)
         width = min(self._seq_len, -(-used // _WIDTH_STEP) * _WIDTH_STEP)
         shape = (len(rows), width)
@@ -266,6 +278,19 @@ class PackedDialogues:
             positions_BL=None if alone else torch.from_numpy(_restarting(segments)),
             tokens=tokens,
         )
+
+
+def _without_targets(width: int, *, segmented: bool) -> Batch:
+    """One row that adds nothing to a loss: for a process whose share of a batch is smaller."""
+    zeros_BL = torch.zeros(1, width, dtype=torch.int64)
+    return Batch(
+        ids_BL=zeros_BL,
+        targets_BL=zeros_BL,
+        mask_BL=zeros_BL.bool(),
+        segments_BL=zeros_BL if segmented else None,
+        positions_BL=None,
+        tokens=0,
+    )
 
 
 def _restarting(segments_BL: NDArray[np.int64]) -> NDArray[np.int64]:

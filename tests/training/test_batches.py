@@ -16,6 +16,7 @@ from llamakit.errors import InputError
 from llamakit.text.tokens import TokenPart, TokenStore, join_parts, write_part
 from llamakit.training.batches import Batch, PackedDialogues, PackedDocuments
 from llamakit.training.dialogues import DialogueTokens
+from llamakit.training.share import Share
 
 LENGTHS = [5, 1, 17, 0, 8, 3, 30, 2]
 REPEATS = [1, 3, 1, 1, 0, 2, 1, 1]
@@ -37,7 +38,7 @@ def token_store(tmp_path: Path) -> TokenStore:
     return make_store(tmp_path)
 
 
-def loader(token_store: TokenStore, **settings: int | bool) -> PackedDocuments:
+def loader(token_store: TokenStore, **settings: int | bool | Share) -> PackedDocuments:
     values = {"seq_len": 7, "rows": 3, "micro_rows": 2, "seed": 5, **settings}
     return PackedDocuments(token_store, token_store.order, **values)  # type: ignore[arg-type]
 
@@ -101,6 +102,56 @@ def test_micro_batches_are_only_a_cut(token_store: TokenStore) -> None:
     whole, cut = loader(token_store, micro_rows=3), loader(token_store, micro_rows=1)
     for step in range(12):
         assert flat(whole.batch(step), "ids_BL") == flat(cut.batch(step), "ids_BL")
+
+
+class Recorded:
+    """An array that remembers which of its places were read."""
+
+    def __init__(self, array: NDArray[np.uint16]) -> None:
+        self.array = array
+        self.read: set[int] = set()
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def __getitem__(self, places: slice) -> NDArray[np.uint16]:
+        self.read |= set(range(*places.indices(len(self.array))))
+        return self.array[places]
+
+
+@pytest.mark.parametrize("isolated", [False, True])
+@pytest.mark.parametrize(("rows", "micro_rows"), [(8, 2), (8, 3), (5, 1), (3, 4)])
+def test_processes_share_the_rows_of_a_step(
+    token_store: TokenStore, rows: int, micro_rows: int, isolated: bool
+) -> None:
+    settings = {"rows": rows, "micro_rows": micro_rows, "isolate_documents": isolated}
+    whole = loader(token_store, **settings)
+    for world in (1, 2, 3, 4):
+        for step in range(6):
+            parts = []
+            for rank in range(world):
+                recorded = Recorded(token_store.tokens)
+                store = replace(token_store, tokens=recorded)  # type: ignore[arg-type]
+                documents = loader(store, **settings, share=Share(rank, world))
+                parts.append(documents.batch(step))
+                held = set(flat(parts[-1], "ids_BL")) | set(flat(parts[-1], "targets_BL"))
+                assert {int(token_store.tokens[i]) for i in recorded.read} <= held
+            assert len({len(part) for part in parts}) == 1  # as many micro-batches in each
+            assert all(len(b.ids_BL) <= micro_rows for part in parts for b in part)
+            real = [b for part in parts for b in part if b.tokens]
+            for name in ("ids_BL", "targets_BL", "mask_BL"):
+                assert flat(real, name) == flat(whole.batch(step), name)
+            idle = [b for part in parts for b in part if not b.tokens]
+            assert not any(b.mask_BL.any() for b in idle)
+
+
+def test_processes_share_validation(token_store: TokenStore) -> None:
+    def batches(share: Share) -> list[Batch]:
+        return list(loader(token_store, shuffle=False, share=share).once(limit=40))
+
+    shared = [b for rank in range(4) for b in batches(Share(rank, 4)) if b.tokens]
+    for name in ("ids_BL", "targets_BL", "mask_BL"):
+        assert flat(shared, name) == flat(batches(Share(0, 1)), name)
 
 
 def test_isolated_documents(token_store: TokenStore) -> None:
@@ -205,6 +256,27 @@ def test_rows_are_shuffled_by_epoch_and_seed() -> None:
     assert order(1, 0) == order(1, 0)
     assert sorted(order(1, 0)) == sorted(order(1, 1))
     assert len({tuple(order(s, e)) for s in (1, 2) for e in (0, 1)}) == 4
+
+
+@pytest.mark.parametrize("world", [2, 3, 5])
+def test_processes_share_the_dialogues_of_a_step(world: int) -> None:
+    lengths = [3, 9, 4, 12, 1, 7, 16, 5, 8, 8, 2]
+    settings = {"seq_len": 16, "rows": 4, "micro_rows": 1, "seed": 1}
+    whole = PackedDialogues(dialogue_tokens(lengths), **settings)  # type: ignore[arg-type]
+    assert whole.n_rows % 4  # an epoch's last step has fewer rows, maybe less than processes
+    for step in range(2 * whole.steps_per_epoch):
+        parts = []
+        for rank in range(world):
+            rows = PackedDialogues(
+                dialogue_tokens(lengths),
+                **settings,  # type: ignore[arg-type]
+                share=Share(rank, world),
+            )
+            parts.append(rows.batch(step))
+        assert len({len(part) for part in parts}) == 1
+        for name in ("ids_BL", "targets_BL", "mask_BL"):
+            together = [b for part in parts for b in part if b.tokens]
+            assert flat(together, name) == flat(whole.batch(step), name)
 
 
 def test_padding_is_a_segment_of_its_own() -> None:
