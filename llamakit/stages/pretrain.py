@@ -137,7 +137,6 @@ class Pretrain(Stage):
         from llamakit.training.machine import (
             check_memory,
             pick_device,
-            training_bytes,
             warn_of_slow_bf16,
         )
         from llamakit.training.plan import TrainingPlan
@@ -152,7 +151,7 @@ class Pretrain(Stage):
         assert self.dtype is not None
         config = self._shape(store.vocab_size)
         device = pick_device(self.device)
-        check_memory(training_bytes(config, self.dtype), device)
+        check_memory(config, self.dtype, device)
         warn_of_slow_bf16(self.dtype, device, draft.events)
         rows = max(1, self.batch_tokens // self.seq_len)
         micro_rows = min(rows, self.micro_batch)

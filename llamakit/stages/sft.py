@@ -91,7 +91,6 @@ class Sft(Stage):
         from llamakit.training.machine import (
             check_memory,
             pick_device,
-            training_bytes,
             warn_of_slow_bf16,
         )
         from llamakit.training.plan import TrainingPlan
@@ -104,7 +103,7 @@ class Sft(Stage):
         start = draft.input(self.model)
         config, vocabulary = load_config(start.path), load_vocabulary(start.path)
         device = pick_device(self.device)
-        check_memory(training_bytes(config, self.dtype), device)
+        check_memory(config, self.dtype, device)
         warn_of_slow_bf16(self.dtype, device, draft.events)
         seq_len = self.seq_len or config.max_seq_len
         if seq_len > config.max_seq_len:

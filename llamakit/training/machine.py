@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import os
+import platform
+import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from llamakit.errors import LlamakitError, UsageError
 from llamakit.events import Events
 from llamakit.model.config import ModelConfig
+from llamakit.training.estimate import Device, kind_of, memory_parts
 from llamakit.training.plan import Precision
+from llamakit.wording import counted
 
 _CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
+_CPU_INFO = Path("/proc/cpuinfo")
+_MEASURE_SECONDS = 0.25
+# Of the matrices whose product is timed; processors stop earlier, for want of time.
+_WIDEST = 8192
 
 
 def pick_device(wanted: str) -> str:
@@ -52,28 +64,23 @@ def warn_of_slow_bf16(dtype: Precision, device: str, events: Events) -> None:
         )
 
 
-def training_bytes(config: ModelConfig, dtype: Precision) -> int:
-    """The memory that weights, gradients and optimizer need, without activations.
-
-    fp32: weights 4, gradients 4, two moments 8 bytes a parameter. bf16: the same for the masters,
-    and 2 + 2 for what the model computes with.
-    """
-    return config.parameters() * (16 if dtype == "fp32" else 20)
-
-
-def check_memory(needed: int, device: str) -> None:
-    """Fail before the work begins when the memory cannot suffice.
+def check_memory(
+    config: ModelConfig, dtype: Precision, device: str, *, shards: int = 1, tensor: int = 1
+) -> None:
+    """Fail before the work begins when weights, gradients and optimizer alone cannot fit.
 
     Raises:
         LlamakitError: more is needed than the device has.
     """
+    needed = sum(memory_parts(config, dtype, shards=shards, tensor=tensor).values())
     present = memory_bytes(device)
     if needed > present:
         raise LlamakitError(
             f"training this model needs at least {needed / 2**30:,.1f} GiB for weights, gradients"
             f" and optimizer; the {'GPU' if device == 'cuda' else 'machine'} has"
             f" {present / 2**30:,.1f} GiB",
-            fix="Take a smaller preset, or override dim, n_layers and ffn_dim.",
+            fix="Take a smaller preset, or override dim, n_layers and ffn_dim; --dry-run reckons"
+            " the memory by part.",
         )
 
 
@@ -88,3 +95,56 @@ def memory_bytes(device: str) -> int:
     except OSError:
         return present
     return min(present, int(limit)) if limit.isdigit() else present
+
+
+def this_device(device: str, dtype: Precision) -> Device:
+    """The device a run would use here: a GPU of the table, else what is measured of it.
+
+    The rate of matrix products is measured in under a third of a second, once a process, with the
+    threads that are set. Whoever writes it down keeps it out of an artifact's payload.
+    """
+    name = torch.cuda.get_device_name() if device == "cuda" else _processor()
+    if device == "cuda" and (known := kind_of(name)) is not None:
+        return replace(known, memory=memory_bytes(device))
+    threads = f", {counted(torch.get_num_threads(), 'thread')}" if device == "cpu" else ""
+    rate = _matmul_rate(device, dtype, torch.get_num_threads())
+    return Device(f"{name}{threads}", {dtype: rate}, memory_bytes(device), None, "measured here")
+
+
+@cache
+def _matmul_rate(device: str, dtype: Precision, n_threads: int) -> float:
+    """FLOP/s of square matrix products, the best of a few; `n_threads` is what is set already."""
+    kind = torch.float32 if dtype == "fp32" else torch.bfloat16
+    generator = torch.Generator().manual_seed(0)
+    end = time.perf_counter() + _MEASURE_SECONDS
+    best, width = 0.0, 256
+    while True:
+        a = torch.randn(width, width, generator=generator).to(device, kind)
+        _product_seconds(a)  # kernels are chosen, and caches filled, at first use
+        seconds = _product_seconds(a)
+        best = max(best, 2 * width**3 / seconds)
+        left = end - time.perf_counter()
+        # The next is eight times the work, done twice: no larger than the time left allows.
+        if width < _WIDEST and 16 * seconds < left / 2:
+            width *= 2
+        elif left < 4 * seconds:
+            return best
+
+
+def _product_seconds(a: Tensor) -> float:
+    if a.is_cuda:
+        torch.cuda.synchronize()
+    started = time.perf_counter()
+    a @ a
+    if a.is_cuda:
+        torch.cuda.synchronize()
+    return max(time.perf_counter() - started, 1e-9)
+
+
+def _processor() -> str:
+    try:
+        text = _CPU_INFO.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return platform.processor() or platform.machine()
+    found = re.search(r"^model name\s*:\s*(.+)$", text, flags=re.MULTILINE)
+    return found.group(1).strip() if found else platform.machine()

@@ -9,6 +9,7 @@ from llamakit.errors import LlamakitError, UsageError
 from llamakit.events import Events
 from llamakit.model.config import PRESETS, ModelConfig
 from llamakit.training import machine
+from llamakit.training.plan import Precision
 
 
 def test_auto_takes_what_is_there() -> None:
@@ -31,17 +32,21 @@ def test_threads_are_given_back() -> None:
         assert torch.get_num_threads() == before
 
 
-def test_bytes_of_a_run() -> None:
-    config = ModelConfig(**PRESETS["llama2-7b"], vocab_size=32_000)
-    assert machine.training_bytes(config, "fp32") == 16 * 6_738_415_616
-    assert machine.training_bytes(config, "bf16") == 20 * 6_738_415_616
-
-
 def test_too_large_a_model_fails_before_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = ModelConfig(**PRESETS["llama2-7b"], vocab_size=32_000)
     monkeypatch.setattr(machine, "memory_bytes", lambda device: 24 * 2**30)
-    machine.check_memory(24 * 2**30, "cpu")
+    machine.check_memory(config, "bf16", "cpu", shards=8)
     with pytest.raises(LlamakitError, match=r"at least 125\.5 GiB.*machine has 24\.0 GiB"):
-        machine.check_memory(20 * 6_738_415_616, "cpu")
+        machine.check_memory(config, "bf16", "cpu")
+
+
+@pytest.mark.parametrize("dtype", ["fp32", "bf16"])
+def test_this_machine_is_measured_once(dtype: Precision) -> None:
+    found = machine.this_device("cpu", dtype)
+    assert found.peak[dtype] > 1e7
+    assert found.watts is None
+    assert found.memory == machine.memory_bytes("cpu")
+    assert machine.this_device("cpu", dtype) == found
 
 
 def test_memory_is_bounded_by_the_container(
