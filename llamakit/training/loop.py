@@ -26,6 +26,7 @@ from llamakit.training.metrics import MetricsLog
 from llamakit.training.optimizer import NotFiniteError, Optimizer
 from llamakit.training.plan import TrainingPlan
 from llamakit.training.schedule import learning_rate
+from llamakit.training.watch import Watcher, watching
 
 Number = Tensor | float
 
@@ -105,6 +106,8 @@ def fit(
     events: Events,
     evaluate: Evaluation | None = None,
     label: str = "training",
+    utilisation: Callable[[float], float] | None = None,
+    watchers: Sequence[Watcher] = (),
 ) -> FitResult:
     """Train `model` in place by `plan`, continuing from the newest checkpoint in `checkpoints`.
 
@@ -115,6 +118,9 @@ def fit(
         log: folder of `metrics.jsonl`, a row for every `plan.log_every` steps: step, loss (mean of
             the steps since the last row), lr, grad_norm, tokens, tokens_per_s, the objective's
             figures, evaluation.
+        utilisation: the share of the device's peak (MFU) that a rate in tokens a second is, for
+            log and display.
+        watchers: shown every row of the log as it is written.
 
     Returns:
         What was done. The model is left in `plan.dtype` on `plan.device`.
@@ -142,6 +148,7 @@ def fit(
     with (
         events.graceful(),
         MetricsLog(log / "metrics.jsonl", progress.step) as metrics,
+        watching(watchers, metrics.kept) as watch,
         events.task(label, plan.steps, "steps") as task,
     ):
         if progress.step:
@@ -160,11 +167,12 @@ def fit(
                 progress.sums[name] = progress.sums.get(name, 0.0) + value
             last = progress.step == plan.steps
             evaluation = _evaluation(model, evaluate, progress.step, plan)
+            rate = _rate(progress.tokens - tokens_before, work_seconds, utilisation)
             if last or evaluation or progress.step % plan.log_every == 0:
-                rate = (progress.tokens - tokens_before) / max(work_seconds, 1e-9)
-                _log_row(metrics, progress, learning_rate(step, plan), rate, evaluation)
+                row = _log_row(metrics, progress, learning_rate(step, plan), rate, evaluation)
                 work_seconds, tokens_before = 0.0, progress.tokens
-            _show(task, figures, progress, tokens_before, work_seconds)
+                watch(row, model)
+            _show(task, {**figures, "lr": learning_rate(step, plan), **rate})
             if events.stopping:
                 _save(optimizer, plan, saved, progress)
                 events.raise_if_stopping()
@@ -256,32 +264,44 @@ def _evaluation(
     return evaluate(model) if evaluate is not None and due else {}
 
 
+def _rate(
+    tokens: int, seconds: float, utilisation: Callable[[float], float] | None
+) -> dict[str, float]:
+    """Tokens a second and, where it is known, the share of the peak."""
+    rate = tokens / max(seconds, 1e-9)
+    used = {} if utilisation is None else {"mfu": round(utilisation(rate), 4)}
+    return {"tokens_per_s": round(rate, 1), **used}
+
+
 def _log_row(
     metrics: MetricsLog,
     progress: Progress,
     lr: float,
-    tokens_per_s: float,
+    rate: Mapping[str, float],
     evaluation: Mapping[str, float],
-) -> None:
+) -> dict[str, float]:
     steps = progress.sums.pop("steps")
     means = {name: value / steps for name, value in progress.sums.items()}
     progress.sums = {}
     row = {"step": progress.step, "loss": means.pop("loss"), "lr": lr, **means, **evaluation}
     progress.last = {name: float(value) for name, value in row.items() if name != "step"}
-    metrics.append({**row, "tokens": progress.tokens, "tokens_per_s": round(tokens_per_s, 1)})
+    row |= {"tokens": progress.tokens, **rate}
+    metrics.append(row)
+    return row
 
 
-def _show(
-    task: Task,
-    figures: Mapping[str, float],
-    progress: Progress,
-    tokens_before: int,
-    work_seconds: float,
-) -> None:
-    shown: dict[str, float | str] = {"loss": round(figures["loss"], 4)}
-    if work_seconds:
-        rate = (progress.tokens - tokens_before) / work_seconds
-        shown["tok/s"] = f"{rate:,.0f}"
+# What is shown beside the bar, and under which name; the rest is for the log.
+_SHOWN = {
+    "loss": "loss", "lr": "lr", "grad_norm": "grad", "tokens_per_s": "tok/s", "mfu": "MFU",
+}  # fmt: skip
+
+
+def _show(task: Task, figures: Mapping[str, float]) -> None:
+    shown: dict[str, float | str] = {
+        label: figures[name] for name, label in _SHOWN.items() if name in figures
+    }
+    if "MFU" in shown:
+        shown["MFU"] = f"{figures['mfu']:.0%}"
     task.advance(1, **shown)
 
 

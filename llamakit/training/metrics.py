@@ -19,9 +19,12 @@ class MetricsLog:
     """
 
     def __init__(self, path: Path, step: int = 0) -> None:
-        kept = [row for row in read_metrics(path) if row["step"] <= step] if path.exists() else []
+        self.kept = (
+            [row for row in read_metrics(path) if row["step"] <= step] if path.exists() else []
+        )
+        """The rows that were there."""
         with atomic_file(path) as temporary:
-            temporary.write_text("".join(map(_line, kept)), encoding="utf-8")
+            temporary.write_text("".join(map(_line, self.kept)), encoding="utf-8")
         self._file = path.open("a", encoding="utf-8")
 
     def append(self, row: Mapping[str, Any]) -> None:

@@ -226,7 +226,7 @@ def test_progress_is_told_live(tmp_path: Path) -> None:
     events = Seen()
     train(tmp_path, events=events)
     assert len(events.figures) == PLAN.steps
-    assert set(events.figures[0]) == {"loss", "tok/s"}
+    assert set(events.figures[0]) == {"loss", "lr", "grad", "tok/s"}
 
 
 def test_a_real_sigterm_saves_and_then_stops(tmp_path: Path) -> None:
