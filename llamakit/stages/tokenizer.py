@@ -36,6 +36,8 @@ class Tokenizer(Stage):
     """A tokenizer.model, or a folder that holds one, to take over as it is instead."""
     vocab_size: Identity[Annotated[int, Ge(260)]] = 32_000
     """Pieces in all: 3 special ids, 256 bytes, every common character, then the merges."""
+    split_digits: Identity[bool] = True
+    """Take numbers apart, digit by digit, as Llama 2 does; off lets digits be merged."""
     input_sentences: Identity[Annotated[int, Ge(1)]] = 200_000_000
     """Learn from about so many lines, drawn at random where there are more. Memory is needed for
     their distinct words only."""
@@ -54,7 +56,7 @@ class Tokenizer(Stage):
             )
         if len(self.from_) > 1:
             raise UsageError("from takes one file", where="tokenizer")
-        for key in ("vocab_size", "input_sentences", "seed"):
+        for key in ("vocab_size", "split_digits", "input_sentences", "seed"):
             if self.from_ and getattr(self, key) != getattr(type(self), key):
                 raise UsageError(
                     f"from takes a vocabulary as it is, so {key} cannot be chosen",
@@ -93,7 +95,9 @@ class Tokenizer(Stage):
         with draft.events.task("count words", total=lines, unit="lines") as task:
             words = _count_words(version, share, self.seed, task)
         draft.events.note(f"learning from {words.sentences:,} lines")
-        vocabulary = learn_vocabulary(words, draft.path, self.vocab_size)
+        vocabulary = learn_vocabulary(
+            words, draft.path, self.vocab_size, split_digits=self.split_digits
+        )
         counts, metrics = _compression(version, vocabulary, -(-documents // SAMPLED_DOCUMENTS))
         counts = {"lines": reads, "sentences": words.sentences, "pieces": vocabulary.size, **counts}
         headline = f"{vocabulary.size:,} pieces, {metrics['bytes_per_token']:.2f} bytes a token"

@@ -50,8 +50,18 @@ class World(Stage):
     """Instructions with twenty user turns each (default: 0.01 of docs)."""
     heldout: Identity[Count | None] = None
     """Documents to measure perplexity on (default: 0.05 of docs)."""
+    rumours: Identity[Count | None] = None
+    """Questions about what documents say wrongly (default: 0.05 of docs, at most all lies)."""
+    ledgers: Identity[Count | None] = None
+    """Long pages with questions that look back (default: 0.02 of docs)."""
+    recall: Identity[Count | None] = None
+    """Questions whose answer stands many lines before (default: 0.04 of docs)."""
+    drills: Identity[Count | None] = None
+    """Pages of sums of one- and two-digit numbers (default: 0.02 of docs)."""
+    drills_exam: Identity[Count | None] = None
+    """Two-digit sums that no drill holds (default: 0.02 of docs)."""
     makes: ClassVar = Raw
-    revision: ClassVar = 4
+    revision: ClassVar = 5
     panel: ClassVar = "Corpus"
 
     def run(self, draft: Draft[Raw]) -> Outcome:

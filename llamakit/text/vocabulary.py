@@ -157,7 +157,9 @@ def train_vocabulary(sentences: Iterable[str], folder: Path, size: int) -> Vocab
     return learn_vocabulary(words, folder, size)
 
 
-def learn_vocabulary(words: WordCounts, folder: Path, size: int) -> Vocabulary:
+def learn_vocabulary(
+    words: WordCounts, folder: Path, size: int, *, split_digits: bool = True
+) -> Vocabulary:
     """Learn a vocabulary of exactly `size` pieces; write `tokenizer.model` and `tokenizer.vocab`.
 
     The pieces are those that SentencePiece learns from the sentences themselves; only a tab is
@@ -166,6 +168,7 @@ def learn_vocabulary(words: WordCounts, folder: Path, size: int) -> Vocabulary:
     Args:
         folder: where the two files go.
         size: pieces in all, with 3 special ids, 256 bytes and every covered character among them.
+        split_digits: whether every digit is a piece of its own.
 
     Raises:
         UsageError: the text has too few distinct pieces for `size`, or too many characters.
@@ -180,7 +183,7 @@ def learn_vocabulary(words: WordCounts, folder: Path, size: int) -> Vocabulary:
             input_format="tsv",
             model_writer=target,
             vocab_size=size,
-            **SETTINGS,
+            **{**SETTINGS, "split_digits": split_digits},
         )
     except RuntimeError as error:
         raise _explained(error, size) from None

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from llamakit.world.entities import Fact, World
 from llamakit.world.sums import Sums
-from llamakit.world.truth import Record
+from llamakit.world.truth import Page, Record
 
 CHOICES = 4
 
@@ -55,6 +55,30 @@ def sum_shot_records(sums: Sums, count: int, seed: int) -> Iterator[Record]:
             "id": f"sum-shot-{i:05d}",
             "question": rng.choice(item.questions()),
             "answer": str(item.result),
+        }
+
+
+def rumour_records(
+    world: World, pages: Iterable[tuple[str, Page]], count: int, seed: int
+) -> Iterator[Record]:
+    """Yield the records of rumours.jsonl: what some document says wrongly, asked with the truth
+    and the lie as the only choices. Each lie is asked once; at most `count` are.
+    """
+    rng = random.Random(f"{seed}/rumours")
+    facts = {fact.key: fact for fact in world.all_facts()}
+    told = sorted(
+        {(lie.entity, lie.attribute, lie.value) for _, page in pages for lie in page.lies}
+    )
+    for i, (entity, attribute, wrong) in enumerate(rng.sample(told, min(count, len(told)))):
+        fact = facts[entity, attribute]
+        choices = [fact.value, wrong]
+        rng.shuffle(choices)
+        yield {
+            "id": f"rumour-{i:05d}",
+            "question": rng.choice(fact.questions()),
+            "choices": choices,
+            "gold": choices.index(fact.value),
+            "subject": fact.entity.kind.name,
         }
 
 

@@ -8,9 +8,17 @@ from dataclasses import dataclass
 from llamakit.world.constraints import adherence_records, constraint_records
 from llamakit.world.dialogues import dialogue_records
 from llamakit.world.documents import build_documents, document_records, heldout_pages
+from llamakit.world.drills import drill_exam_records, drill_records
 from llamakit.world.entities import World, build_world, entities_for, fact_records
-from llamakit.world.exam import exam_records, shot_records, sum_records, sum_shot_records
+from llamakit.world.exam import (
+    exam_records,
+    rumour_records,
+    shot_records,
+    sum_records,
+    sum_shot_records,
+)
 from llamakit.world.hazards import Hazard
+from llamakit.world.ledgers import ledger_records, recall_records
 from llamakit.world.oracle import FACTS_FILE, Oracle
 from llamakit.world.preferences import preference_records
 from llamakit.world.prompts import prompt_records
@@ -30,6 +38,11 @@ FILES = (
     "exam_shots.jsonl",
     "sums.jsonl",
     "sums_shots.jsonl",
+    "rumours.jsonl",
+    "ledgers.jsonl",
+    "recall.jsonl",
+    "drills.jsonl",
+    "drills_exam.jsonl",
     "constraints.jsonl",
     "adherence.jsonl",
     "truth/facts.jsonl",
@@ -59,6 +72,11 @@ class Sizes:
     sums: int | None = None
     adherence: int | None = None
     heldout: int | None = None
+    rumours: int | None = None
+    ledgers: int | None = None
+    recall: int | None = None
+    drills: int | None = None
+    drills_exam: int | None = None
 
     def of(self, name: str) -> int:
         """The size of a file, given or by its share (at least a usable few)."""
@@ -81,6 +99,11 @@ _SHARES = {
     "sums": (0.02, 20),
     "adherence": (0.01, 10),
     "heldout": (0.05, 20),
+    "rumours": (0.05, 20),
+    "ledgers": (0.02, 20),
+    "recall": (0.04, 40),
+    "drills": (0.02, 20),
+    "drills_exam": (0.02, 20),
 }
 _SHOTS = 24
 
@@ -125,6 +148,11 @@ def generate_world(sizes: Sizes, seed: int) -> Iterator[tuple[str, Record]]:
         "exam_shots.jsonl": shot_records(world, _SHOTS, seed),
         "sums.jsonl": sum_records(sums, sizes.of("sums"), seed),
         "sums_shots.jsonl": sum_shot_records(sums, _SHOTS, seed),
+        "rumours.jsonl": rumour_records(world, documents.pages, sizes.of("rumours"), seed),
+        "ledgers.jsonl": ledger_records(sizes.of("ledgers"), seed),
+        "recall.jsonl": recall_records(sizes.of("recall"), seed),
+        "drills.jsonl": drill_records(sizes.of("drills"), seed),
+        "drills_exam.jsonl": drill_exam_records(sizes.of("drills_exam"), seed),
         "constraints.jsonl": constraint_records(),
         "adherence.jsonl": adherence_records(questions, sizes.of("adherence"), seed),
         FACTS_FILE: fact_records(world),
