@@ -51,20 +51,33 @@ def fitted(rows: ChoiceRows, window: int) -> tuple[ChoiceRows, bool]:
     return ChoiceRows(context, choices), True
 
 
-@torch.inference_mode()
 def choice_logprobs(
     model: Transformer,
     questions: Sequence[ChoiceRows],
     pad: int,
     advance: Callable[[int], None] | None = None,
 ) -> list[list[float]]:
-    """The log-probability (nats) of every choice after its context.
+    """The log-probability (nats) of every choice after its context, as `token_logprobs` sums it."""
+    return [
+        [sum(choice) for choice in scored]
+        for scored in token_logprobs(model, questions, pad, advance)
+    ]
+
+
+@torch.inference_mode()
+def token_logprobs(
+    model: Transformer,
+    questions: Sequence[ChoiceRows],
+    pad: int,
+    advance: Callable[[int], None] | None = None,
+) -> list[list[list[float]]]:
+    """The log-probability (nats) of every token of every choice after its context.
 
     Pass questions together that begin alike; the longest common beginning of all contexts is read
     once. `advance` is told how many questions were just done.
     """
     model.eval()
-    found = [[0.0] * len(question.choices) for question in questions]
+    found: list[list[list[float]]] = [[[] for _ in question.choices] for question in questions]
     if not questions:
         return found
     contexts = [question.context for question in questions]
@@ -78,8 +91,8 @@ def choice_logprobs(
         if cached > shared:
             heads = [question.context[shared:cached] for question in members]
             cache = _read(model, prefix, heads)
-        for (member, choice), score in _score(model, members, cached, cache, pad).items():
-            found[group[member]][choice] = score
+        for target, logprob in _score(model, members, cached, cache, pad):
+            found[group[target.question]][target.choice].append(logprob)
         if advance is not None:
             advance(len(group))
     return found
@@ -137,8 +150,9 @@ def _score(
     cached: int,
     cache: KVCache | None,
     pad: int,
-) -> dict[tuple[int, int], float]:
-    """Scores by (question, choice), given keys and values of each context's first `cached` ids."""
+) -> Iterator[tuple[_Target, float]]:
+    """Every target in order with its log-probability, given keys and values of each context's
+    first `cached` ids."""
     rows, owners, targets = _layout(questions, cached)
     device = _device(model)
     width = max(map(len, rows))
@@ -158,11 +172,7 @@ def _score(
         [rank[target.row, target.position] for target in targets],
         [target.token for target in targets],
     )
-    scores: dict[tuple[int, int], float] = {}
-    for target, logprob in zip(targets, logprobs, strict=True):
-        key = (target.question, target.choice)
-        scores[key] = scores.get(key, 0.0) + logprob
-    return scores
+    return zip(targets, logprobs, strict=True)
 
 
 def _layout(

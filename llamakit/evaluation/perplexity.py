@@ -11,12 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from llamakit.evaluation.candidate import Candidate
-from llamakit.evaluation.likelihood import choice_logprobs
+from llamakit.evaluation.likelihood import token_logprobs
 from llamakit.evaluation.prompts import ChoiceRows
-from llamakit.evaluation.results import PartResult, Row, by_group
+from llamakit.evaluation.results import Curve, PartResult, Row, by_group
 from llamakit.events import SILENT, Events
 from llamakit.text.statistics import Estimate, bootstrap_ratio
 
+BY_POSITION = "loss by position"
+"""The curve of nats per token over the place in a document: what a longer context is good for."""
 _SHOWN_CHARACTERS = 400
 _TEXTS_AT_ONCE = 256
 
@@ -54,6 +56,7 @@ def perplexity(
     is not scored.
     """
     rows: list[Row] = []
+    nats: list[list[float]] = []
     label = f"perplexity · {candidate.name}"
     with events.task(label, total=len(texts), unit="documents") as task:
         for start in range(0, len(texts), _TEXTS_AT_ONCE):
@@ -61,10 +64,10 @@ def perplexity(
             ids = [candidate.vocabulary.encode(text.text, bos=True) for text in chunk]
             parts = [windows(row, candidate.window) for row in ids]
             flat = [part for row in parts for part in row]
-            scores = iter(choice_logprobs(candidate.model, flat, candidate.vocabulary.pad))
-            for text, row, own in zip(chunk, ids, parts, strict=True):
-                logprob = sum(next(scores)[0] for _ in own)
-                rows.append(_row(text, len(row) - 1, -logprob))
+            scores = iter(token_logprobs(candidate.model, flat, candidate.vocabulary.pad))
+            for text, own in zip(chunk, parts, strict=True):
+                nats.append([-logprob for _ in own for logprob in next(scores)[0]])
+                rows.append(_row(text, nats[-1]))
             task.advance(len(chunk))
     tokens = int(sum(row.values["tokens"] for row in rows))
     return PartResult(
@@ -75,18 +78,37 @@ def perplexity(
         higher_is_better=False,
         measures={"perplexity": _perplexity(rows, seed), "bits_per_byte": _bits(rows, seed)},
         groups={name: _perplexity(members, seed) for name, members in by_group(rows).items()},
+        curves={BY_POSITION: _by_position(nats, seed)},
         notes=[f"{len(rows):,} documents, {tokens:,} tokens."],
         rows=rows,
     )
 
 
-def _row(text: Text, tokens: int, nats: float) -> Row:
+def _by_position(nats: Sequence[Sequence[float]], seed: int) -> Curve:
+    """Nats per token at positions 1, 2-3, 4-7, … of a document; the interval resamples documents.
+
+    Each point stands at the last position of its bucket.
+    """
+    xs: list[int] = []
+    points: list[Estimate] = []
+    first, longest = 1, max(map(len, nats), default=0)
+    while first <= longest:
+        buckets = [row[first - 1 : 2 * first - 1] for row in nats if len(row) >= first]
+        xs.append(2 * first - 1)
+        points.append(
+            bootstrap_ratio([sum(one) for one in buckets], [len(one) for one in buckets], seed)
+        )
+        first *= 2
+    return Curve("position", xs, points)
+
+
+def _row(text: Text, nats: Sequence[float]) -> Row:
     size = len(text.text.encode("utf-8"))
     values = {
-        "bits_per_byte": nats / math.log(2) / max(1, size),
-        "nats": nats,
+        "bits_per_byte": sum(nats) / math.log(2) / max(1, size),
+        "nats": sum(nats),
         "bytes": float(size),
-        "tokens": float(tokens),
+        "tokens": float(len(nats)),
     }
     return Row(text.id, text.text[:_SHOWN_CHARACTERS], group=text.source, values=values)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from llamakit.artifacts import chart
 from llamakit.artifacts.page import Cell, Page
+from llamakit.evaluation.perplexity import BY_POSITION
 from llamakit.evaluation.report import by_part
 from llamakit.evaluation.report_cells import (
     Cells,
@@ -120,6 +121,7 @@ def _perplexity(page: Page, name: str, own: Own, models: Sequence[str]) -> None:
         [m.replace("_", " "), *cells_of(own, m, models)] for m in ("perplexity", "bits_per_byte")
     ]
     page.table(["", *models], rows)
+    _curve(page, own, models, BY_POSITION, "position in the document", "nats per token")
     add_groups(page, "Perplexity by source", own, models)
 
 
@@ -130,23 +132,35 @@ def _adherence(page: Page, name: str, own: Own, models: Sequence[str]) -> None:
         " The same dialogues without it show how often the check holds by itself.",
     )
     for curve in ("instruction given once", "no instruction"):
-        series, bands = {}, {}
-        for model in models:
-            found = own[model].curves[curve]
-            known = [(x, p) for x, p in zip(found.xs, found.points, strict=True) if p.n]
-            series[model] = ([float(x) for x, _ in known], [p.value for _, p in known])
-            bands[model] = ([p.low for _, p in known], [p.high for _, p in known])
-        page.chart(
-            chart.lines(
-                series, x_label="turn", y_label="obeys", bands=bands, y_limits=(-0.02, 1.02)
-            ),
-            curve.capitalize(),
-        )
+        _curve(page, own, models, curve, "turn", "obeys", y_limits=(-0.02, 1.02))
     turns = next(iter(own.values())).curves["instruction given once"].xs
     rows: list[Cells] = [
         [turn, *cells_of(own, f"turn_{turn}", models, counted=True)] for turn in turns
     ]
     page.table(["turn", *models], rows, "Instruction given once; n dialogues still fit the context")
+
+
+def _curve(
+    page: Page,
+    own: Own,
+    models: Sequence[str],
+    curve: str,
+    x_label: str,
+    y_label: str,
+    y_limits: tuple[float, float] | None = None,
+) -> None:
+    """One line a model, its interval shaded; positions that double are drawn evenly."""
+    series, bands = {}, {}
+    for model in models:
+        found = own[model].curves[curve]
+        known = [(x, p) for x, p in zip(found.xs, found.points, strict=True) if p.n]
+        series[model] = ([float(x) for x, _ in known], [p.value for _, p in known])
+        bands[model] = ([p.low for _, p in known], [p.high for _, p in known])
+    doubling = curve == BY_POSITION
+    svg = chart.lines(
+        series, x_label=x_label, y_label=y_label, bands=bands, y_limits=y_limits, log_x=doubling
+    )
+    page.chart(svg, curve.capitalize())
 
 
 def _safety(page: Page, name: str, own: Own, models: Sequence[str]) -> None:

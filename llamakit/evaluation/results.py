@@ -88,11 +88,12 @@ class PartResult:
 
 
 def by_group(rows: Sequence[Row]) -> dict[str, list[Row]]:
-    """Rows by their group, groups sorted; empty when there are fewer than two groups."""
+    """Rows by their group, sorted, numbers by size; empty where there are fewer than two groups."""
     found: dict[str, list[Row]] = {}
     for row in rows:
         found.setdefault(row.group, []).append(row)
-    return {name: found[name] for name in sorted(found)} if len(found) > 1 else {}
+    ordered = sorted(found, key=lambda name: (int(name) if name.isdecimal() else -1, name))
+    return {name: found[name] for name in ordered} if len(found) > 1 else {}
 
 
 def values_of(rows: Sequence[Row], measure: str) -> list[float]:

@@ -6,8 +6,9 @@ import multiprocessing
 import signal
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing.queues import Queue
 from pathlib import Path
@@ -16,12 +17,16 @@ from types import FrameType
 from llamakit.artifacts.kinds import Kind
 from llamakit.artifacts.store import Store, Version
 from llamakit.engine.local import obey_parent
+from llamakit.errors import LlamakitError
 from llamakit.events import Events
 from llamakit.pipeline.plan import bind
 from llamakit.pipeline.relay import RelayEvents, drain
 from llamakit.pipeline.spec import PipelineSpec, StageSpec
 from llamakit.stages.produce import produce
 from llamakit.stages.stage import Stage
+
+_PATIENCE_SECONDS = 60
+"""How long workers may save what can be resumed, once one of them was lost."""
 
 
 @dataclass(frozen=True)
@@ -100,16 +105,32 @@ def _side_by_side(
                 done[item.name] = item
                 made[item.name] = item.version
                 del running[future]
-    except BaseException:
+    except BaseException as error:
         # SIGTERM lets each worker save what can be resumed.
-        for process in multiprocessing.active_children():
+        workers = multiprocessing.active_children()
+        for process in workers:
             process.terminate()
+        lost = isinstance(error, BrokenProcessPool)
+        if lost:
+            # The lost worker may have held the lock on results: the others would wait for ever.
+            for process in workers:
+                process.join(_PATIENCE_SECONDS)
+                process.kill()
         pool.shutdown(wait=True, cancel_futures=True)
+        if lost:
+            raise LlamakitError(
+                f"a worker process was killed while it made one of: {_named(running)}",
+                fix="It may have run out of memory: take fewer --jobs. Run again to continue.",
+            ) from None
         raise
     pool.shutdown()
     messages.put(None)
     listener.join()
     return [done[name] for name in names]
+
+
+def _named(running: Mapping[Future[Done], StageSpec]) -> str:
+    return ", ".join(stage_spec.name for stage_spec in running.values())
 
 
 def _ready(stage_spec: StageSpec, names: list[str], made: dict[str, Version[Kind]]) -> bool:

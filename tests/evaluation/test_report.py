@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 import pytest
 
 from llamakit.evaluation.judge import measures_of_scores
+from llamakit.evaluation.perplexity import BY_POSITION
 from llamakit.evaluation.report import assemble, samples
 from llamakit.evaluation.report_page import report_page
 from llamakit.evaluation.results import Curve, PartResult, Row
@@ -86,7 +87,10 @@ def perplexity(model: str, value: float) -> PartResult:
         "perplexity": Estimate(value, value - 1, value + 1, 1),
         "bits_per_byte": Estimate(value / 10, value / 10 - 0.05, value / 10 + 0.05, 1),
     }
-    return PartResult("perplexity", model, "perplexity", "perplexity", False, measures, rows=rows)
+    curves = {BY_POSITION: Curve("position", [1, 3], [Estimate(2.0, 1.0, 3.0, 4)] * 2)}
+    return PartResult(
+        "perplexity", model, "perplexity", "perplexity", False, measures, curves=curves, rows=rows
+    )
 
 
 def everything() -> list[PartResult]:

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import multiprocessing
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from llamakit.artifacts.store import Store
-from llamakit.errors import InputError, UsageError
+from llamakit.artifacts.store import DRAFTS, Store
+from llamakit.errors import InputError, LlamakitError, UsageError
 from llamakit.events import Events
 from llamakit.pipeline.plan import plan
 from llamakit.pipeline.run import run_pipeline
@@ -74,6 +77,29 @@ def test_a_failure_in_a_worker_keeps_its_words(
         run_pipeline(spec, spec.stages, store, jobs=2, events=Events())
     assert "raw" in store.names()
     assert "Traceback" not in capfd.readouterr().err
+
+
+def test_a_killed_worker_ends_the_run_and_the_next_continues(tmp_path: Path, store: Store) -> None:
+    text = "\n".join(
+        f'[stages.raw-{seed}]\nuses = "world"\ndocs = 3000\nseed = {seed}\n' for seed in (0, 1)
+    )
+    spec = read_pipeline(_write(tmp_path, text))
+
+    def kill_one() -> None:
+        while not (store.root / DRAFTS).is_dir() or len(list((store.root / DRAFTS).iterdir())) < 2:
+            time.sleep(0.01)
+        multiprocessing.active_children()[0].kill()
+
+    killer = threading.Thread(target=kill_one)
+    killer.start()
+    with pytest.raises(
+        LlamakitError, match="a worker process was killed while it made one of: raw"
+    ):
+        run_pipeline(spec, spec.stages, store, jobs=2, events=Events())
+    killer.join()
+    assert multiprocessing.active_children() == []
+    run_pipeline(spec, spec.stages, store, jobs=2, events=Events())
+    assert store.numbers("raw-0") == store.numbers("raw-1") == [1]
 
 
 def test_the_plan_says_why(tmp_path: Path, store: Store) -> None:
