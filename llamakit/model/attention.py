@@ -36,14 +36,14 @@ class Attention(nn.Module):
         self.n_kv_heads = config.n_kv_heads
         self.head_dim = config.head_dim
         kv_dim = config.n_kv_heads * config.head_dim
-        self.q_proj = Linear(config.dim, config.dim)
+        self.q_proj = Linear(config.dim, config.n_heads * config.head_dim)
         self.k_proj = Linear(config.dim, kv_dim)
         self.v_proj = Linear(config.dim, kv_dim)
-        self.o_proj = Linear(config.dim, config.dim)
+        self.o_proj = Linear(config.n_heads * config.head_dim, config.dim)
 
     def forward(self, x_BLD: Tensor, layout: Layout, cache: KVCache | None, layer: int) -> Tensor:
         """[B, L, D] to [B, L, D]."""
-        rows, length, dim = x_BLD.shape
+        rows, length, _ = x_BLD.shape
         heads = (rows, length, -1, self.head_dim)
         q_BHLK = _rotated(self.q_proj(x_BLD).view(heads).transpose(1, 2), layout)
         k_BGTK = _rotated(self.k_proj(x_BLD).view(heads).transpose(1, 2), layout)
@@ -54,7 +54,7 @@ class Attention(nn.Module):
             a_BHLK = _attend_one(q_BHLK, k_BGTK, v_BGTK, layout.bias_BLT)
         else:
             a_BHLK = _attend(q_BHLK, k_BGTK, v_BGTK, layout.bias_BLT)
-        out_BLD: Tensor = self.o_proj(a_BHLK.transpose(1, 2).reshape(rows, length, dim))
+        out_BLD: Tensor = self.o_proj(a_BHLK.transpose(1, 2).reshape(rows, length, -1))
         return out_BLD
 
 

@@ -43,6 +43,8 @@ class ModelConfig:
     norm_eps: float = 1e-5
     tie_embeddings: bool = False
     """Whether the output layer is the embedding's matrix. Llama 2 has two."""
+    head_width: int | None = None
+    """Width of one head where it is not dim / n_heads, as in every Llama 2."""
 
     def __post_init__(self) -> None:
         for name in (
@@ -52,9 +54,9 @@ class ModelConfig:
                 raise UsageError(f"{name} is {getattr(self, name)}; it must be 1 or more")
         if self.dim % self.n_heads:
             raise UsageError(f"n_heads {self.n_heads} does not divide dim {self.dim}")
-        if self.head_dim % 2:
+        if self.head_dim < 1 or self.head_dim % 2:
             raise UsageError(
-                f"dim {self.dim} / n_heads {self.n_heads} is odd; rotary positions turn pairs"
+                f"the heads' width {self.head_dim} is not even; rotary positions turn pairs"
             )
         if self.n_heads % self.n_kv_heads:
             raise UsageError(f"n_kv_heads {self.n_kv_heads} does not divide n_heads {self.n_heads}")
@@ -62,11 +64,11 @@ class ModelConfig:
     @property
     def head_dim(self) -> int:
         """Width of one head."""
-        return self.dim // self.n_heads
+        return self.head_width or self.dim // self.n_heads
 
     def parameters(self) -> int:
         """Number of weights, exactly: those of the language model, head included."""
-        attention = 2 * self.dim * self.dim + 2 * self.dim * self.n_kv_heads * self.head_dim
+        attention = 2 * self.dim * (self.n_heads + self.n_kv_heads) * self.head_dim
         layer = attention + 3 * self.dim * self.ffn_dim + 2 * self.dim
         embeddings = self.vocab_size * self.dim * (1 if self.tie_embeddings else 2)
         return embeddings + self.n_layers * layer + self.dim
@@ -110,14 +112,15 @@ class ModelConfig:
 
         Raises:
             InputError: no Llama model, a key is missing, or it needs what this transformer has not
-                (scaled rotary positions, biases, another activation or head width).
+                (scaled rotary positions, biases, another activation).
         """
         _refuse_unsupported(values)
         values = {key: value for key, value in values.items() if value is not None}
-        n_heads = _whole(values, "num_attention_heads")
+        dim, n_heads = _whole(values, "hidden_size"), _whole(values, "num_attention_heads")
+        width = _whole(values, "head_dim") if "head_dim" in values else None
         try:
-            config = cls(
-                dim=_whole(values, "hidden_size"),
+            return cls(
+                dim=dim,
                 n_layers=_whole(values, "num_hidden_layers"),
                 n_heads=n_heads,
                 n_kv_heads=_whole(
@@ -129,15 +132,10 @@ class ModelConfig:
                 rope_theta=_positive({"rope_theta": 10_000.0, **_rope(values)}, "rope_theta"),
                 norm_eps=_positive({"rms_norm_eps": 1e-6, **values}, "rms_norm_eps"),
                 tie_embeddings=_truth(values, "tie_word_embeddings"),
+                head_width=None if width is None or width * n_heads == dim else width,
             )
         except UsageError as error:
             raise InputError(f"config.json: {error.what}") from None
-        if values.get("head_dim") not in (None, config.head_dim):
-            raise InputError(
-                f"config.json has head_dim {values['head_dim']}; only hidden_size /"
-                f" num_attention_heads = {config.head_dim} is supported"
-            )
-        return config
 
 
 # Whatever file stands behind a number, no tensor of a greater size is asked for.

@@ -23,7 +23,30 @@ LLAMA2 = {  # paper's four sizes: width of the feed-forward layer, and all weigh
 @pytest.mark.parametrize("name", LLAMA2)
 def test_llama_2_sizes(name: str) -> None:
     config = ModelConfig(**PRESETS[name], vocab_size=32_000)
-    assert (config.ffn_dim, config.parameters()) == LLAMA2[name]
+    with torch.device("meta"):
+        model = Transformer(config)
+    built = sum(weight.numel() for weight in model.parameters())
+    assert (config.ffn_dim, config.parameters(), built) == (*LLAMA2[name], LLAMA2[name][1])
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize(("n_heads", "n_kv_heads", "width"), [(4, 4, 6), (4, 1, 32), (2, 2, 10)])
+def test_heads_of_a_width_of_their_own(
+    config: ModelConfig, n_heads: int, n_kv_heads: int, width: int, tied: bool
+) -> None:
+    changed = ModelConfig(
+        **{
+            **vars(config),
+            "n_heads": n_heads,
+            "n_kv_heads": n_kv_heads,
+            "head_width": width,
+            "tie_embeddings": tied,
+        }
+    )
+    model = Transformer(changed)
+    assert sum(weight.numel() for weight in model.parameters()) == changed.parameters()
+    assert model.model.layers[0].self_attn.o_proj.weight.shape == (config.dim, n_heads * width)
+    assert ModelConfig.from_huggingface(changed.to_huggingface()) == changed
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -87,7 +110,9 @@ def test_huggingface_written_by_transformers(config: ModelConfig) -> None:
         ({"mlp_bias": True}, "mlp_bias"),
         ({"hidden_act": "gelu"}, "gelu"),
         ({"model_type": "mistral"}, "mistral"),
-        ({"head_dim": 32}, "head_dim 32"),
+        ({"head_dim": 31}, "width 31 is not even"),
+        ({"head_dim": 0}, "head_dim 0; a whole number"),
+        ({"head_dim": "16"}, "head_dim '16'; a whole number"),
         ({"quantization_config": {}}, "quantized"),
         ({"vocab_size": "320"}, "vocab_size '320'; a whole number"),
         ({"num_hidden_layers": 2.5}, "num_hidden_layers 2.5; a whole number"),
