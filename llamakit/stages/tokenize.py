@@ -35,7 +35,7 @@ class Tokenize(Sharded):
     """Seed of the choice of held-out documents."""
 
     makes: ClassVar = Tokens
-    revision: ClassVar = 1
+    revision: ClassVar = 2
     panel: ClassVar = "Tokenizer"
 
     def run(self, draft: Draft[Tokens]) -> Outcome:
@@ -102,6 +102,8 @@ class Shard:
             tokens=self.scratch.with_suffix(".tokens"),
             lengths=self.scratch.with_suffix(".lengths"),
             repeats=self.scratch.with_suffix(".repeats"),
+            sources=self.scratch.with_suffix(".sources"),
+            names=self.scratch.with_suffix(".names"),
         )
 
 
@@ -123,7 +125,7 @@ def encode_shard(shard: Shard) -> dict[str, Any]:
         0 if is_held_out(text, *shard.split) else times
         for text, times in zip(texts, frame["repeats"], strict=True)
     ]
-    lengths = write_part(shard.part(), encoder.encode(texts), repeats, vocab_size)
+    lengths = write_part(shard.part(), encoder.encode(texts), repeats, frame["source"], vocab_size)
     counts = count_sources(
         frame["source"],
         texts.str.len_bytes().to_numpy().astype(np.int64),

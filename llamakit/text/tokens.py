@@ -4,7 +4,8 @@
     offsets.bin     uint64, n_documents + 1: document i is tokens[offsets[i] : offsets[i + 1]]
     order.bin       uint32 document indices to train on; an up-sampled document stands in it often
     validation.bin  uint32 document indices kept out of training
-    tokens.json     dtype, vocabulary size and counts
+    sources.bin     uint32 a document: the source it is of
+    tokens.json     dtype, vocabulary size, counts, and the sources' names
     tokenizer.model the vocabulary that the ids are of
 
 A document is BOS, its text, EOS: BOS as in Llama 2's own inputs, EOS so that a base model learns
@@ -33,6 +34,7 @@ TOKENS_FILE = "tokens.bin"
 OFFSETS_FILE = "offsets.bin"
 ORDER_FILE = "order.bin"
 VALIDATION_FILE = "validation.bin"
+SOURCES_FILE = "sources.bin"
 INDEX_FILE = "tokens.json"
 
 Writing = Callable[[str], AbstractContextManager[Path]]
@@ -57,6 +59,10 @@ class TokenStore:
     validation: NDArray[np.uint32]
     """uint32: documents held out, each once. No text of theirs is in `order`."""
     vocab_size: int
+    source_of: NDArray[np.uint32]
+    """uint32 [n_documents]: the place of each document's source among `sources`."""
+    sources: tuple[str, ...]
+    """Names, in the order of their first documents."""
 
     @classmethod
     def open(cls, folder: Path) -> TokenStore:
@@ -72,12 +78,18 @@ class TokenStore:
             raise InputError("there is no tokens.json here", where=str(folder)) from None
         except ValueError as error:  # not JSON, or not UTF-8
             raise InputError(f"not valid JSON ({error})", where=str(index_path)) from None
+        # Stores of before sources were kept are of one, which has no name.
+        named = "sources" in index
         return cls(
             tokens=_mapped(folder / TOKENS_FILE, index["dtype"], index["tokens"]),
             offsets=_mapped(folder / OFFSETS_FILE, "<u8", index["documents"] + 1),
             order=_mapped(folder / ORDER_FILE, "<u4", index["order"]),
             validation=_mapped(folder / VALIDATION_FILE, "<u4", index["validation"]),
             vocab_size=index["vocab_size"],
+            source_of=_mapped(folder / SOURCES_FILE, "<u4", index["documents"])
+            if named
+            else np.zeros(index["documents"], "<u4"),
+            sources=tuple(index["sources"]) if named else ("",),
         )
 
     @property
@@ -112,15 +124,25 @@ class TokenPart:
     """uint32: tokens of each document."""
     repeats: Path
     """uint32: times that each document is read in an epoch; 0 keeps it for validation."""
+    sources: Path
+    """uint32: the source of each document, by its place among the part's names."""
+    names: Path
+    """JSON: the names of the part's sources, in the order of their first documents."""
 
 
 def write_part(
-    part: TokenPart, documents: Iterable[bytes], repeats: Sequence[int], vocab_size: int
+    part: TokenPart,
+    documents: Iterable[bytes],
+    repeats: Sequence[int],
+    sources: Iterable[str],
+    vocab_size: int,
 ) -> NDArray[np.uint32]:
     """Write one shard's documents into its scratch files.
 
     Args:
         documents: ids of each with its BOS and EOS, as bytes in the store's dtype (`Encoder`).
+        repeats: how often each is read in an epoch.
+        sources: the name of each one's source.
 
     Returns:
         uint32: tokens of each document.
@@ -131,12 +153,17 @@ def write_part(
             target.write(ids)
             ends.append(ends[-1] + len(ids))
     lengths = (np.diff(ends) // token_dtype(vocab_size).itemsize).astype("<u4")
+    codes: dict[str, int] = {}
+    source_of = [codes.setdefault(name, len(codes)) for name in sources]
     for path, values in (
         (part.lengths, lengths),
         (part.repeats, np.asarray(repeats, dtype="<u4")),
+        (part.sources, np.asarray(source_of, dtype="<u4")),
     ):
         with atomic_file(path) as temporary:
             values.tofile(temporary)
+    with atomic_file(part.names) as temporary:
+        temporary.write_text(json.dumps(list(codes)), encoding="utf-8")
     return lengths
 
 
@@ -158,10 +185,12 @@ def join_parts(parts: Sequence[TokenPart], vocab_size: int, writing: Writing) ->
         for part in parts:
             with part.tokens.open("rb") as source:
                 shutil.copyfileobj(source, target, 1 << 20)
+    source_of, sources = _joined_sources(parts)
     for name, values in (
         (OFFSETS_FILE, offsets),
         (ORDER_FILE, order),
         (VALIDATION_FILE, validation),
+        (SOURCES_FILE, source_of),
     ):
         with writing(name) as path:
             values.tofile(path)
@@ -174,9 +203,22 @@ def join_parts(parts: Sequence[TokenPart], vocab_size: int, writing: Writing) ->
         "validation_tokens": int(lengths[validation].sum(dtype=np.int64)),
     }
     index = {"dtype": token_dtype(vocab_size).str, "vocab_size": vocab_size, **counts}
+    index["sources"] = sources
     with writing(INDEX_FILE) as path:
-        path.write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+        text = json.dumps(index, indent=2, ensure_ascii=False) + "\n"
+        path.write_text(text, encoding="utf-8")
     return counts
+
+
+def _joined_sources(parts: Sequence[TokenPart]) -> tuple[NDArray[np.uint32], list[str]]:
+    """The source of each document, and the names of all sources."""
+    codes: dict[str, int] = {}
+    pieces = [np.empty(0, dtype="<u4")]
+    for part in parts:
+        names = json.loads(part.names.read_text(encoding="utf-8"))
+        places = np.array([codes.setdefault(name, len(codes)) for name in names], dtype="<u4")
+        pieces.append(places[np.fromfile(part.sources, dtype="<u4")])
+    return np.concatenate(pieces), list(codes)
 
 
 def _joined(paths: Sequence[Path]) -> NDArray[np.uint32]:

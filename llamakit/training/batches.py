@@ -128,6 +128,26 @@ class PackedDocuments:
         for rows in self._share.micro_batches(n_rows, self._micro_rows):
             yield self._read(rows, stop)
 
+    def tokens_by_source(self, steps: int) -> dict[str, int]:
+        """Tokens that `steps` steps read of each source, those of most tokens first: counted along
+        the order in which this very run reads its documents."""
+        epochs, rest = divmod(steps * self._rows * self._seq_len, self.tokens_per_epoch)
+        read = epochs * self._by_source(self._order.astype(np.int64), self.tokens_per_epoch)
+        if rest:
+            read = read + self._by_source(self._epoch(epochs)[0], rest)
+        named = zip(self._store.sources, read.tolist(), strict=True)
+        return dict(sorted(((n, r) for n, r in named if r), key=lambda item: (-item[1], item[0])))
+
+    def _by_source(self, documents: NDArray[np.int64], tokens: int) -> NDArray[np.int64]:
+        """The first `tokens` tokens of documents in reading order, by the place of their source."""
+        offsets = self._store.offsets
+        lengths = (offsets[documents + 1] - offsets[documents]).astype(np.int64)
+        begins = lengths.cumsum() - lengths
+        taken = np.clip(tokens - begins, 0, lengths)
+        counts = np.zeros(len(self._store.sources), np.int64)
+        np.add.at(counts, self._store.source_of[documents], taken)
+        return counts
+
     def _read(self, rows: range, stop: int | None = None) -> Batch:
         """Rows of the endless stream; what lies at token `stop` or later is padding."""
         if not rows:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -18,9 +19,9 @@ from llamakit.text.tokens import (
 )
 
 SHARDS = [
-    ([[1, 5, 2], [1, 6, 7, 2]], [2, 1]),
-    ([], []),
-    ([[1, 2], [1, 399, 2], [1, 8, 2]], [0, 3, 1]),
+    ([[1, 5, 2], [1, 6, 7, 2]], [2, 1], ["web", "wiki"]),
+    ([], [], []),
+    ([[1, 2], [1, 399, 2], [1, 8, 2]], [0, 3, 1], ["wiki", "bücher", "web"]),
 ]
 
 
@@ -29,11 +30,10 @@ def build(folder: Path, vocab_size: int = 400) -> dict[str, int]:
         return atomic_file(folder / name)
 
     parts = []
-    for index, (documents, repeats) in enumerate(SHARDS):
-        stem = folder / "work" / str(index)
-        part = TokenPart(*(stem.with_suffix(end) for end in (".tokens", ".lengths", ".repeats")))
+    for index, (documents, repeats, sources) in enumerate(SHARDS):
+        part = TokenPart(*(folder / "work" / f"{index}.{name}" for name in "tlrsn"))
         packed = [np.array(ids, token_dtype(vocab_size)).tobytes() for ids in documents]
-        lengths = write_part(part, packed, repeats, vocab_size)
+        lengths = write_part(part, packed, repeats, sources, vocab_size)
         assert lengths.tolist() == list(map(len, documents))
         parts.append(part)
     return join_parts(parts, vocab_size, writing)
@@ -42,7 +42,7 @@ def build(folder: Path, vocab_size: int = 400) -> dict[str, int]:
 def test_documents_order_and_validation(tmp_path: Path) -> None:
     counts = build(tmp_path)
     store = TokenStore.open(tmp_path)
-    documents = [ids for shard, _ in SHARDS for ids in shard]
+    documents = [ids for shard, _, _ in SHARDS for ids in shard]
     assert [store.document(i).tolist() for i in range(store.n_documents)] == documents
     assert store.order.tolist() == [0, 0, 1, 3, 3, 3, 4]
     assert store.validation.tolist() == [2]
@@ -55,6 +55,24 @@ def test_documents_order_and_validation(tmp_path: Path) -> None:
         "validation": 1,
         "validation_tokens": 2,
     }
+
+
+def test_the_source_of_each_document(tmp_path: Path) -> None:
+    build(tmp_path)
+    store = TokenStore.open(tmp_path)
+    assert store.sources == ("web", "wiki", "bücher")
+    assert [store.sources[i] for i in store.source_of] == ["web", "wiki", "wiki", "bücher", "web"]
+
+
+def test_a_store_of_before_sources_were_kept(tmp_path: Path) -> None:
+    build(tmp_path)
+    index = json.loads((tmp_path / "tokens.json").read_text("utf-8"))
+    del index["sources"]
+    (tmp_path / "tokens.json").write_text(json.dumps(index))
+    (tmp_path / "sources.bin").unlink()
+    store = TokenStore.open(tmp_path)
+    assert store.sources == ("",)
+    assert store.source_of.tolist() == [0] * 5
 
 
 @pytest.mark.parametrize(("size", "dtype"), [(32_000, "<u2"), (65_536, "<u2"), (65_537, "<u4")])

@@ -20,6 +20,7 @@ from llamakit.training.share import Share
 
 LENGTHS = [5, 1, 17, 0, 8, 3, 30, 2]
 REPEATS = [1, 3, 1, 1, 0, 2, 1, 1]
+SOURCES = ["web", "wiki", "web", "web", "books", "wiki", "news", "web"]
 
 
 def make_store(folder: Path) -> TokenStore:
@@ -27,10 +28,20 @@ def make_store(folder: Path) -> TokenStore:
     documents = [
         np.arange(100 * d, 100 * d + n, dtype="<u2").tobytes() for d, n in enumerate(LENGTHS)
     ]
-    part = TokenPart(folder / "t", folder / "l", folder / "r")
-    write_part(part, documents, REPEATS, vocab_size=1000)
+    part = TokenPart(*(folder / name for name in "tlrsn"))
+    write_part(part, documents, REPEATS, SOURCES, vocab_size=1000)
     join_parts([part], 1000, lambda name: atomic_file(folder / "store" / name))
     return TokenStore.open(folder / "store")
+
+
+@pytest.mark.parametrize("steps", [0, 1, 2, 3, 4, 11])
+def test_tokens_by_source_are_those_that_are_read(tmp_path: Path, steps: int) -> None:
+    documents = loader(make_store(tmp_path))
+    ids = [i for step in range(steps) for i in flat(documents.batch(step), "ids_BL")]
+    seen = Counter(SOURCES[i // 100] for i in ids)
+    read = documents.tokens_by_source(steps)
+    assert read == dict(seen)
+    assert list(read.values()) == sorted(read.values(), reverse=True)
 
 
 @pytest.fixture

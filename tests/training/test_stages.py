@@ -47,8 +47,10 @@ class Sounds(Stage):
         texts = [f"the {a} says {s} ." for a, s in zip(ANIMALS, SOUNDS, strict=True)] * self.repeats
         vocabulary = train_vocabulary(texts, draft.path, size=330)
         ids = list(Encoder(vocabulary).encode(texts))
-        part = TokenPart(*(draft.work / name for name in "abc"))
-        write_part(part, ids, [1] * (len(ids) - 4) + [0] * 4, vocabulary.size)
+        part = TokenPart(*(draft.work / name for name in "tlrsn"))
+        write_part(
+            part, ids, [1] * (len(ids) - 4) + [0] * 4, ["a", "b"] * (len(ids) // 2), vocabulary.size
+        )
         return Outcome(counts=join_parts([part], vocabulary.size, draft.writing))
 
 
