@@ -17,6 +17,7 @@ from llamakit.alignment.padding import pad_right
 from llamakit.alignment.window import fit_answers
 from llamakit.errors import InputError
 from llamakit.text.vocabulary import Vocabulary
+from llamakit.training.micro_batch import MicroBatch
 
 Ids = NDArray[np.int32]
 
@@ -35,8 +36,8 @@ class Pair:
     source: str
 
 
-@dataclass(frozen=True)
-class PairBatch:
+@dataclass(frozen=True, kw_only=True)
+class PairBatch(MicroBatch):
     """A micro-batch of P pairs as 2P rows, chosen ones first: one forward pass scores both."""
 
     ids_RL: Tensor
@@ -44,19 +45,6 @@ class PairBatch:
     margin_P: Tensor
     chosen_safe_P: Tensor
     rejected_safe_P: Tensor
-    tokens: int
-    """Real tokens of all rows."""
-
-    def to(self, device: str) -> PairBatch:
-        """The same micro-batch on `device`."""
-        return PairBatch(
-            ids_RL=self.ids_RL.to(device),
-            lengths_R=self.lengths_R.to(device),
-            margin_P=self.margin_P.to(device),
-            chosen_safe_P=self.chosen_safe_P.to(device),
-            rejected_safe_P=self.rejected_safe_P.to(device),
-            tokens=self.tokens,
-        )
 
 
 def tokenise_pairs(
@@ -164,15 +152,22 @@ class PairBatches:
 
     def batch(self, step: int) -> list[PairBatch]:
         """The micro-batches of a step, pairs of like length together."""
-        epoch, place = divmod(step, self.steps_per_epoch)
-        order = np.random.default_rng([self._seed, 1, epoch]).permutation(len(self._pairs))
-        picked = order[place * self._batch_pairs : (place + 1) * self._batch_pairs]
-        pairs = [self._pairs[index] for index in picked]
+        pairs = self._picked(step)
         pairs.sort(key=lambda pair: max(len(pair.chosen), len(pair.rejected)), reverse=True)
         return [
             self._tensors(pairs[start : start + self._micro_pairs])
             for start in range(0, len(pairs), self._micro_pairs)
         ]
+
+    def ids(self, step: int) -> list[str]:
+        """The pairs of a step."""
+        return [pair.id for pair in self._picked(step)]
+
+    def _picked(self, step: int) -> list[Pair]:
+        epoch, place = divmod(step, self.steps_per_epoch)
+        order = np.random.default_rng([self._seed, 1, epoch]).permutation(len(self._pairs))
+        picked = order[place * self._batch_pairs : (place + 1) * self._batch_pairs]
+        return [self._pairs[index] for index in picked]
 
     def _tensors(self, pairs: Sequence[Pair]) -> PairBatch:
         rows = [pair.chosen for pair in pairs] + [pair.rejected for pair in pairs]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from llamakit.alignment.preferences import PairBatch
-from llamakit.training.loop import Loss, Objective
+from llamakit.training.accumulation import Loss, Objective
 
 
 def ranking_loss(chosen_B: Tensor, rejected_B: Tensor, margin_B: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from torch import Tensor
 from llamakit.errors import InputError
 from llamakit.text.tokens import TokenStore
 from llamakit.training.dialogues import DialogueTokens
+from llamakit.training.micro_batch import MicroBatch
 from llamakit.training.packing import pack
 from llamakit.training.share import ALONE, Share
 
@@ -28,8 +29,8 @@ _DOCUMENT_ORDER, _ROW_ORDER = 1, 2
 _WIDTH_STEP = 64
 
 
-@dataclass(frozen=True)
-class Batch:
+@dataclass(frozen=True, kw_only=True)
+class Batch(MicroBatch):
     """Rows for next-token prediction, all [B, L]."""
 
     ids_BL: Tensor
@@ -42,22 +43,6 @@ class Batch:
     """int64: attention stays inside runs of one number; None: a row is one text."""
     positions_BL: Tensor | None
     """int64: positions restart with each segment; None: 0, 1, 2, …"""
-    tokens: int
-    """Inputs that are no padding."""
-
-    def to(self, device: str) -> Batch:
-        """The same batch on `device`."""
-        if str(self.ids_BL.device) == device:
-            return self
-        segments_BL, positions_BL = self.segments_BL, self.positions_BL
-        return Batch(
-            ids_BL=self.ids_BL.to(device),
-            targets_BL=self.targets_BL.to(device),
-            mask_BL=self.mask_BL.to(device),
-            segments_BL=None if segments_BL is None else segments_BL.to(device),
-            positions_BL=None if positions_BL is None else positions_BL.to(device),
-            tokens=self.tokens,
-        )
 
 
 class PackedDocuments:
@@ -121,6 +106,12 @@ class PackedDocuments:
             for rows in self._share.micro_batches(self._rows, self._micro_rows)
         ]
 
+    def ids(self, step: int) -> list[str]:
+        """The documents in the rows of `step`, all processes' rows, in the order they are read."""
+        begin = step * self._rows * self._seq_len
+        documents = (d for d, _, _ in self._spans(begin, begin + self._rows * self._seq_len + 1))
+        return list(dict.fromkeys(f"document {document}" for document in documents))
+
     def once(self, limit: int | None = None) -> Iterator[Batch]:
         """The order read once from its beginning, up to `limit` tokens; the last row is padded."""
         stop = self.tokens_per_epoch if limit is None else min(limit, self.tokens_per_epoch)
@@ -178,19 +169,24 @@ class PackedDocuments:
 
         Documents are numbered from the first in this piece.
         """
-        pieces, n_texts = [], []
+        spans = list(self._spans(begin, end))
+        tokens = np.concatenate([self._store.tokens[a:b] for _, a, b in spans]).astype(np.int64)
+        return tokens, np.repeat(np.arange(len(spans)), [b - a for _, a, b in spans])
+
+    def _spans(self, begin: int, end: int) -> Iterator[tuple[int, int, int]]:
+        """Tokens `begin … end - 1` of the endless stream as documents and, of each, the first token
+        and the one past its last in the store.
+        """
         while begin < end:
             epoch, offset = divmod(begin, self.tokens_per_epoch)
             documents, ends = self._epoch(epoch)
             place = int(np.searchsorted(ends, offset, side="right"))
             left = int(ends[place]) - offset
-            stop = int(self._store.offsets[documents[place] + 1])
+            document = int(documents[place])
+            stop = int(self._store.offsets[document + 1])
             take = min(left, end - begin)
-            pieces.append(self._store.tokens[stop - left : stop - left + take])
-            n_texts.append(take)
+            yield document, stop - left, stop - left + take
             begin += take
-        tokens = np.concatenate(pieces).astype(np.int64)
-        return tokens, np.repeat(np.arange(len(pieces)), n_texts)
 
     def _epoch(self, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The documents of an epoch in reading order, and where each ends in the epoch's stream."""
@@ -254,14 +250,21 @@ class PackedDialogues:
 
     def batch(self, step: int) -> list[Batch]:
         """The micro-batches of `step`."""
-        epoch, index = divmod(step, self.steps_per_epoch)
-        generator = np.random.default_rng([self._seed, _ROW_ORDER, epoch])
-        chosen = generator.permutation(self.n_rows)[index * self._rows : (index + 1) * self._rows]
-        return list(self._cut(chosen))
+        return list(self._cut(self._rows_of(step)))
+
+    def ids(self, step: int) -> list[str]:
+        """The dialogues in the rows of `step`, all processes' rows."""
+        rows = [self._packed[row] for row in self._rows_of(step)]
+        return [self._dialogues.names[dialogue] for row in rows for dialogue in row]
 
     def once(self) -> Iterator[Batch]:
         """Every row once, in order."""
         return self._cut(np.arange(self.n_rows))
+
+    def _rows_of(self, step: int) -> NDArray[np.int64]:
+        epoch, index = divmod(step, self.steps_per_epoch)
+        generator = np.random.default_rng([self._seed, _ROW_ORDER, epoch])
+        return generator.permutation(self.n_rows)[index * self._rows : (index + 1) * self._rows]
 
     def _cut(self, rows: NDArray[np.int64]) -> Iterator[Batch]:
         for part in self._share.micro_batches(len(rows), self._micro_rows):

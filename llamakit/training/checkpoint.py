@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +48,16 @@ class Keep:
     """So many of the newest; at least 1."""
     every: int = 0
     """And those of steps that this divides; 0: none."""
+    last_of: int = 0
+    """And the newest two of steps that this divides; 0: none."""
+
+    def among(self, steps: Sequence[int]) -> set[int]:
+        """Which of `steps`, in ascending order, stay."""
+        return {
+            *steps[-self.last :],
+            *(step for step in steps if self.every and step % self.every == 0),
+            *[step for step in steps if self.last_of and step % self.last_of == 0][-2:],
+        }
 
 
 @dataclass(frozen=True)
@@ -122,8 +132,16 @@ class Checkpoints:
         self._prune(step)
         return final
 
+    def newest(self) -> int | None:
+        """The step of the newest checkpoint, which may be broken."""
+        return max(self._steps(), default=None)
+
     def latest(
-        self, events: Events = SILENT, agreed: Callable[[bool], bool] = bool
+        self,
+        events: Events = SILENT,
+        *,
+        agreed: Callable[[bool], bool] = bool,
+        at_most: int | None = None,
     ) -> Checkpoint | None:
         """The newest whole checkpoint; None when there is none.
 
@@ -133,11 +151,12 @@ class Checkpoints:
         Args:
             agreed: asked by every process whether its part of a checkpoint is whole; must tell all
                 of them whether all are. Each reads its share of the files to know.
+            at_most: pass over checkpoints of later steps.
 
         Raises:
             InputError: there are checkpoints, and none can be read.
         """
-        found = self._steps()
+        found = [step for step in self._steps() if at_most is None or step <= at_most]
         for path in map(self._path, reversed(found)):
             problem, checkpoint = "another process cannot read its part", None
             try:
@@ -154,6 +173,13 @@ class Checkpoints:
                 fix="Remove the folder to start this run again from its beginning.",
             )
         return None
+
+    def drop_after(self, step: int) -> None:
+        """Remove checkpoints of later steps: a run that went back behind them takes another way."""
+        if self._share.rank == 0:
+            for later in reversed(self._steps()):
+                if later > step:
+                    self._remove(self._path(later))
 
     def _of_others(self, draft: Path) -> Index:
         """The entries of all other processes' files, waited for."""
@@ -186,10 +212,9 @@ class Checkpoints:
         A checkpoint of a later step is one that was passed over as broken or rolled back behind.
         """
         steps = self._steps()
-        newest = [s for s in steps if s <= step][-self._keep.last :]
+        kept = self._keep.among([s for s in steps if s <= step])
         for old in steps:
-            milestone = self._keep.every and old % self._keep.every == 0 and old < step
-            if old not in newest and not milestone:
+            if old not in kept:
                 self._remove(self._path(old))
 
     def _remove(self, path: Path) -> None:

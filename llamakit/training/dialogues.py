@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -29,6 +29,8 @@ class DialogueTokens:
     counts: Mapping[str, int]
     """`dialogues` seen and `trained` on, of these `truncated`; left out: `overlong` (dropped, or
     cut before its answer) and `unanswered` (ends with a user message)."""
+    names: Sequence[str]
+    """The id of each dialogue in its table."""
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -67,6 +69,7 @@ def render_dialogues(
     counts = dict.fromkeys(("dialogues", "trained", "truncated", "overlong", "unanswered"), 0)
     ids: list[NDArray[np.int32]] = []
     trained: list[NDArray[np.bool_]] = []
+    names: list[str] = []
     for dialogue in dialogues:
         counts["dialogues"] += 1
         messages = dialogue["messages"]
@@ -96,12 +99,14 @@ def render_dialogues(
         counts["trained"] += 1
         ids.append(tokens)
         trained.append(mask)
+        names.append(dialogue["id"])
     lengths = np.array([0, *map(len, ids)], np.int64)
     return DialogueTokens(
         ids=np.concatenate(ids) if ids else np.empty(0, np.int32),
         trained=np.concatenate(trained) if trained else np.empty(0, np.bool_),
         offsets=lengths.cumsum(),
         counts=counts,
+        names=names,
     )
 
 

@@ -12,13 +12,15 @@ from llamakit.artifacts.kinds import Model
 from llamakit.model.transformer import Transformer
 from llamakit.model.weights import save_model
 from llamakit.text.vocabulary import Vocabulary
+from llamakit.training.accumulation import mean_loss
 from llamakit.training.batches import Batch
 from llamakit.training.card import model_card
-from llamakit.training.loop import Batches, fit, mean_loss
+from llamakit.training.loop import fit
 from llamakit.training.machine import threads
 from llamakit.training.objectives import next_token
 from llamakit.training.plan import TrainingPlan
 from llamakit.training.plots import write_training_page
+from llamakit.training.prefetch import Batches
 
 
 def train_language_model(

@@ -1,87 +1,38 @@
 """The one training loop: pretraining, fine-tuning and reward models all run through `fit`.
 
 What is trained comes in as an objective, what it is trained on as batches; the loop owns gradient
-accumulation, the schedule, checkpoints, metrics and stopping. Batches are a pure function of the
-step and the loop draws no random number, so the step and the optimizer's state are all that a
-resumed run needs to end with the very bytes of an uninterrupted one (on the same kind of processor
-with the same number of threads: sums are rounded in another order elsewhere).
+accumulation, the schedule, checkpoints, metrics, anomalies and stopping. Batches are a pure
+function of the step and the loop draws no random number, so the step and the optimizer's state are
+all that a resumed run needs to end with the very bytes of an uninterrupted one (on the same kind of
+processor with the same number of threads: sums are rounded in another order elsewhere).
 """
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Generic
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from llamakit.errors import InputError, LlamakitError
 from llamakit.events import Events, Task
-from llamakit.training.checkpoint import Checkpoints
+from llamakit.training import anomalies
+from llamakit.training.accumulation import Loss, Objective, accumulate
+from llamakit.training.anomalies import ANOMALIES, Anomaly
+from llamakit.training.checkpoint import Checkpoint, Checkpoints, Keep
 from llamakit.training.metrics import MetricsLog
 from llamakit.training.optimizer import NotFiniteError, Optimizer
 from llamakit.training.plan import TrainingPlan
+from llamakit.training.prefetch import B, Batches, Prefetch
+from llamakit.training.progress import Pace, Progress
+from llamakit.training.saving import Saver
 from llamakit.training.schedule import learning_rate
 from llamakit.training.watch import Watcher, watching
 
-Number = Tensor | float
-
-
-@dataclass(frozen=True)
-class Loss:
-    """What an objective says of one micro-batch: sums, so that micro-batches can be added up."""
-
-    total: Tensor
-    """Scalar with a graph: the loss summed over `count` targets."""
-    count: Number
-    """Targets (tokens, pairs) summed over; the loop divides by the whole batch's."""
-    figures: Mapping[str, Number] = field(default_factory=dict)
-    """More sums over the same targets, logged as means (an accuracy: the number of hits)."""
-
-
-class MicroBatch(Protocol):
-    """What the loop needs to know of a micro-batch; the objective knows its fields."""
-
-    @property
-    def tokens(self) -> int:
-        """Real tokens read, without padding: the unit of throughput."""
-        ...
-
-    def to(self: B, device: str) -> B:
-        """The same on `device`."""
-        ...
-
-
-B = TypeVar("B", bound=MicroBatch)
-B_co = TypeVar("B_co", bound=MicroBatch, covariant=True)
-Objective = Callable[[nn.Module, B], Loss]
 Evaluation = Callable[[nn.Module], Mapping[str, float]]
-
-
-class Batches(Protocol[B_co]):
-    """Training data: `batch(step)` gives a step's micro-batches and depends on nothing else."""
-
-    def batch(self, step: int) -> Sequence[B_co]:
-        """The micro-batches of `step` (0 is the first)."""
-        ...
-
-
-@dataclass
-class Progress:
-    """Where a run stands: everything about it that is no tensor. Saved with each checkpoint."""
-
-    step: int = 0
-    """Steps done."""
-    tokens: int = 0
-    """Real tokens read since the beginning."""
-    sums: dict[str, float] = field(default_factory=dict)
-    """Sums since the last row of the log: of the steps' means, and `steps` itself."""
-    last: dict[str, float] = field(default_factory=dict)
-    """The last row of the log."""
 
 
 @dataclass(frozen=True)
@@ -90,9 +41,13 @@ class FitResult:
 
     steps: int
     tokens: int
-    """Real tokens read, over all attempts."""
+    """Real tokens trained on, over all attempts."""
     last: Mapping[str, float]
-    """The last row of the metrics log: loss, learning rate and, when asked for, evaluation."""
+    """The newest of every figure in the metrics log: loss, learning rate, evaluation."""
+    anomalies: int
+    """Batches that were found to be anomalous."""
+    passed_over: int
+    """Steps that were passed over for that."""
 
 
 def fit(
@@ -113,11 +68,13 @@ def fit(
 
     Args:
         objective: the loss of one micro-batch.
+        batches: read a step ahead in a thread.
         evaluate: called without gradients every `plan.eval_every` steps and after the last; its
             figures join the metrics row.
         log: folder of `metrics.jsonl`, a row for every `plan.log_every` steps: step, loss (mean of
-            the steps since the last row), lr, grad_norm, tokens, tokens_per_s, the objective's
-            figures, evaluation.
+            the updates since the last row), lr, grad_norm, tokens, tokens_per_s, wait_share (of
+            the time, for batches), the objective's figures, evaluation; and of `anomalies.jsonl`,
+            if there were any.
         utilisation: the share of the device's peak (MFU) that a rate in tokens a second is, for
             log and display.
         watchers: shown every row of the log as it is written.
@@ -126,168 +83,261 @@ def fit(
         What was done. The model is left in `plan.dtype` on `plan.device`.
 
     Raises:
-        LlamakitError: the loss or its gradient is not finite. Checkpoints before it are kept.
-        Stopped: SIGINT or SIGTERM came; the run was saved after the step at hand.
+        LlamakitError: training diverged (`anomalies.py`). Checkpoints before it are kept.
+        Stopped: SIGINT or SIGTERM came; the run was saved after the step at hand, or before it if
+            that was in the midst of its micro-batches.
     """
-    model.to(plan.device).train()
-    optimizer = Optimizer(
-        model,
-        dtype=plan.dtype,
-        betas=plan.betas,
-        eps=plan.eps,
-        weight_decay=plan.weight_decay,
-        clip=plan.clip,
-    )
-    saved = Checkpoints(checkpoints)
-    progress = _resume(optimizer, plan, saved, events)
+    log.mkdir(parents=True, exist_ok=True)
+    saved = Checkpoints(checkpoints, keep=_kept(plan))
+    run = _Run(model, objective, batches, plan, saved, log, events)
+    run.resume()
     if plan.compile:
         model.compile()
-    work_seconds = 0.0
-    tokens_before = progress.tokens
-    log.mkdir(parents=True, exist_ok=True)
-    with (
-        events.graceful(),
-        MetricsLog(log / "metrics.jsonl", progress.step) as metrics,
-        watching(watchers, metrics.kept) as watch,
-        events.task(label, plan.steps, "steps") as task,
-    ):
-        if progress.step:
-            events.note(f"continuing after step {progress.step:,} of {plan.steps:,}")
-            task.advance(progress.step)
-        for step in range(progress.step, plan.steps):
-            started = time.perf_counter()
-            micro_batches = batches.batch(step)
-            figures = _train_step(
-                model, objective, micro_batches, optimizer=optimizer, plan=plan, step=step
-            )
-            work_seconds += time.perf_counter() - started
-            progress.step = step + 1
-            progress.tokens += sum(batch.tokens for batch in micro_batches)
-            for name, value in {**figures, "steps": 1.0}.items():
-                progress.sums[name] = progress.sums.get(name, 0.0) + value
-            last = progress.step == plan.steps
-            evaluation = _evaluation(model, evaluate, progress.step, plan)
-            rate = _rate(progress.tokens - tokens_before, work_seconds, utilisation)
-            if last or evaluation or progress.step % plan.log_every == 0:
-                row = _log_row(metrics, progress, learning_rate(step, plan), rate, evaluation)
-                work_seconds, tokens_before = 0.0, progress.tokens
+    done = False
+    while not done:
+        with (
+            events.graceful(),
+            Saver(saved, events) as saver,
+            Prefetch(batches, end=plan.steps, pin=plan.device.startswith("cuda")) as ahead,
+            MetricsLog(log / "metrics.jsonl", run.progress.step) as metrics,
+            watching(watchers, metrics.kept) as watch,
+            events.task(label, plan.steps, "steps") as task,
+        ):
+            if run.progress.step:
+                events.note(f"continuing after step {run.progress.step:,} of {plan.steps:,}")
+                task.advance(run.progress.step)
+
+            def write(row: Mapping[str, float]) -> None:
+                metrics.append(row)
                 watch(row, model)
-            _show(task, {**figures, "lr": learning_rate(step, plan), **rate})
+
+            done = run.train(ahead, saver, task, write, evaluate, utilisation)
+        if not done:
+            run.roll_back()
+    return run.result()
+
+
+class _Run(Generic[B]):
+    """A model in training: its optimizer, and where it stands."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        objective: Objective[B],
+        batches: Batches[B],
+        plan: TrainingPlan,
+        saved: Checkpoints,
+        log: Path,
+        events: Events,
+    ) -> None:
+        self.model = model.to(plan.device).train()
+        self.objective = objective
+        self.batches = batches
+        self.plan = plan
+        self.saved = saved
+        self.log = log
+        self.events = events
+        self.progress = Progress()
+        self.optimizer = Optimizer(
+            model,
+            dtype=plan.dtype,
+            betas=plan.betas,
+            eps=plan.eps,
+            weight_decay=plan.weight_decay,
+            clip=plan.clip,
+        )
+
+    def resume(self) -> None:
+        """Continue from the newest checkpoint, if there is one."""
+        checkpoint = self.saved.latest(self.events)
+        if checkpoint is not None:
+            self._check_plan(checkpoint)
+            self._take(checkpoint)
+        anomalies.report(self.log / ANOMALIES, self.progress, self.batches.ids)
+
+    def _check_plan(self, checkpoint: Checkpoint) -> None:
+        before, asked = checkpoint.state["plan"], self.plan.shaping()
+        if changed := [name for name in asked if before.get(name) != asked[name]]:
+            raise InputError(
+                f"the checkpoint was made with other settings ({', '.join(changed)})",
+                where=str(self.saved.folder),
+                fix="Continue with the settings it was made with, or train in another folder.",
+            )
+
+    def train(
+        self,
+        ahead: Prefetch[B],
+        saver: Saver,
+        task: Task,
+        write: Callable[[Mapping[str, float]], None],
+        evaluate: Evaluation | None,
+        utilisation: Callable[[float], float] | None,
+    ) -> bool:
+        """Train to the end; or, and then it says False, until the run has to go back."""
+        plan, progress, events = self.plan, self.progress, self.events
+        pace = Pace()
+        if progress.step == 0 and plan.on_anomaly == "rollback":
+            self._save(saver)
+        while progress.step < plan.steps:
+            lr = learning_rate(progress.step, plan)
+            figures: Mapping[str, float] = {}
+            if not progress.passes_over(progress.step):
+                started = time.perf_counter()
+                micro_batches, waited = ahead.take(progress.step)
+                try:
+                    outcome = self._update(_until_stopped(micro_batches, events), lr)
+                except _StoppedError:
+                    self._save_and_stop(saver)
+                    raise
+                if isinstance(outcome, Anomaly):
+                    self._enter(outcome)
+                    if plan.on_anomaly == "rollback":
+                        return False
+                    continue
+                figures = outcome
+                tokens = sum(batch.tokens for batch in micro_batches)
+                progress.add(tokens, figures)
+                pace.add(tokens, time.perf_counter() - started, waited)
+            progress.step += 1
+            last = progress.step == plan.steps
+            evaluation: Mapping[str, float] = {}
+            if evaluate is not None and (last or _divides(plan.eval_every, progress.step)):
+                evaluation = evaluate(self.model)
+            speed = pace.figures(utilisation)
+            if last or evaluation or _divides(plan.log_every, progress.step):
+                write({**progress.row(lr, evaluation), **speed})
+                pace = Pace()
+            _show(task, {**figures, "lr": lr, **speed})
             if events.stopping:
-                _save(optimizer, plan, saved, progress)
-                events.raise_if_stopping()
-            due = plan.checkpoint_every and progress.step % plan.checkpoint_every == 0
-            if due and not last:
-                _save(optimizer, plan, saved, progress)
-    return FitResult(progress.step, progress.tokens, progress.last)
+                self._save_and_stop(saver)
+            saver.poll()
+            if not last and self._is_due(progress.step):
+                self._save(saver)
+        return True
+
+    def _update(self, micro_batches: Iterable[B], lr: float) -> dict[str, float] | Anomaly:
+        """One optimizer step: the batch's mean loss and figures and the gradient norm; or what is
+        wrong with the batch, and then nothing has changed.
+        """
+
+        def backward(loss: Loss) -> None:
+            loss.total.backward()  # type: ignore[no-untyped-call]
+            self.optimizer.gather()
+
+        try:
+            figures = accumulate(
+                self.model, self.objective, micro_batches, self.plan.device, after=backward
+            )
+        except _StoppedError:
+            self.optimizer.forget()
+            raise
+        count, loss = figures.pop("count"), figures["loss"]
+        if anomaly := anomalies.judge(loss, self.progress.losses, self.plan):
+            self.optimizer.forget()
+            return anomaly
+        try:
+            # A batch may hold no target (every row masked): its gradient is zero, not 0 / 0.
+            norm = self.optimizer.step(lr, 1 / count if count else 0.0)
+        except NotFiniteError as error:
+            return Anomaly(error.what, loss)
+        anomalies.remember(self.progress.losses, loss, self.plan)
+        return {**figures, "grad_norm": norm}
+
+    def _enter(self, anomaly: Anomaly) -> None:
+        """Enter an anomaly of the step at hand into the books: its batch will be passed over.
+
+        Raises:
+            LlamakitError: the run must end.
+        """
+        anomalies.record(anomaly, self.progress, self.plan)
+        anomalies.report(self.log / ANOMALIES, self.progress, self.batches.ids)
+        anomalies.warn(self.events, self.progress, self.batches.ids(self.progress.step))
+        if refusal := anomalies.refusal(anomaly, self.progress, self.plan):
+            raise refusal
+
+    def roll_back(self) -> None:
+        """Go back to before the newest anomaly; the books stay as they are.
+
+        From an earlier checkpoint than that of the step to go back to (which a full disk may have
+        prevented) the same weights are trained once more.
+
+        Raises:
+            LlamakitError: there is no checkpoint to go back to.
+        """
+        books = self.progress
+        target = books.passed_over[-1][0]
+        checkpoint = self.saved.latest(self.events, at_most=target)
+        if checkpoint is None:
+            raise LlamakitError(
+                f"there is no checkpoint of step {target:,} or before to go back to",
+                where=str(self.saved.folder),
+                fix="Checkpoints could not be saved: see to the disk, and run the command again.",
+            )
+        self.saved.drop_after(checkpoint.step)
+        self._take(checkpoint)
+        self.progress.anomalies, self.progress.passed_over = books.anomalies, books.passed_over
+
+    def result(self) -> FitResult:
+        """What came of it."""
+        progress = self.progress
+        if not progress.updates:
+            raise LlamakitError(
+                "not one batch could be trained on",
+                fix="Each one's loss or gradient was not finite: look at the data and its log.",
+            )
+        return FitResult(
+            steps=progress.step,
+            tokens=progress.tokens,
+            last=progress.last,
+            anomalies=len(progress.anomalies),
+            passed_over=sum(progress.passes_over(step) for step in range(progress.step)),
+        )
+
+    def _is_due(self, step: int) -> bool:
+        every = [self.plan.checkpoint_every]
+        if self.plan.on_anomaly == "rollback":
+            every.append(self.plan.rollback_every)
+        return any(_divides(each, step) for each in every)
+
+    def _save(self, saver: Saver) -> None:
+        state = {"plan": self.plan.shaping(), "progress": asdict(self.progress)}
+        saver.save(self.progress.step, self.optimizer.tensors(), state)
+
+    def _save_and_stop(self, saver: Saver) -> None:
+        self._save(saver)
+        saver.finish()
+        self.events.raise_if_stopping()
+
+    def _take(self, checkpoint: Checkpoint) -> None:
+        self.progress = Progress(**checkpoint.state["progress"])
+        self.optimizer.load(checkpoint.tensors, self.progress.updates)
 
 
-def accumulate(
-    model: nn.Module,
-    objective: Objective[B],
-    micro_batches: Iterable[B],
-    device: str,
-    *,
-    after: Callable[[Loss], None] | None = None,
-) -> dict[str, float]:
-    """Sum an objective over micro-batches, and divide by their targets once, at the end.
-
-    Args:
-        after: called with each loss while its graph lives (for the backward pass).
-
-    Returns:
-        `loss` and the objective's figures as means over all targets, and `count`, the targets.
-    """
-    sums: dict[str, Tensor] = {}
-    for batch in micro_batches:
-        loss = objective(model, batch.to(device))
-        if after is not None:
-            after(loss)
-        for name, value in {"loss": loss.total, "count": loss.count, **loss.figures}.items():
-            # Summed on the device: one transfer a step instead of one a micro-batch.
-            addend = torch.as_tensor(value, device=device).detach().double()
-            sums[name] = sums[name] + addend if name in sums else addend
-    values = torch.stack(list(sums.values())).tolist() if sums else []
-    means = dict(zip(sums, values, strict=True))
-    count = means.pop("count", 0.0)
-    means = {name: value / count if count else 0.0 for name, value in means.items()}
-    return {**means, "count": count}
+class _StoppedError(Exception):
+    """A stop was asked for between two micro-batches."""
 
 
-def mean_loss(
-    model: nn.Module, objective: Objective[B], micro_batches: Iterable[B], device: str
-) -> dict[str, float]:
-    """What `accumulate` returns, without gradients and in evaluation mode."""
-    training = model.training
-    model.eval()
-    try:
-        with torch.no_grad():
-            return accumulate(model, objective, micro_batches, device)
-    finally:
-        model.train(training)
+def _until_stopped(micro_batches: Iterable[B], events: Events) -> Iterator[B]:
+    """A large batch takes long; whoever asks for a stop need not wait for its end."""
+    for micro_batch in micro_batches:
+        if events.stopping:
+            raise _StoppedError
+        yield micro_batch
 
 
-def _train_step(
-    model: nn.Module,
-    objective: Objective[B],
-    micro_batches: Sequence[B],
-    *,
-    optimizer: Optimizer,
-    plan: TrainingPlan,
-    step: int,
-) -> dict[str, float]:
-    """One optimizer step; returns the batch's mean loss and figures and the gradient norm."""
-
-    def backward(loss: Loss) -> None:
-        loss.total.backward()  # type: ignore[no-untyped-call]
-        optimizer.gather()
-
-    figures = accumulate(model, objective, micro_batches, plan.device, after=backward)
-    count = figures.pop("count")
-    try:
-        if not math.isfinite(figures.get("loss", 0.0)):
-            raise NotFiniteError(f"the loss is {figures['loss']}")
-        # A batch may hold no target (every row masked): its gradient is zero, not 0 / 0.
-        norm = optimizer.step(learning_rate(step, plan), 1 / count if count else 0.0)
-    except NotFiniteError as error:
-        raise LlamakitError(
-            f"training diverged at step {step + 1:,} of {plan.steps:,}: {error.what}",
-            fix="The last checkpoint is kept. Lower the learning rate, warm up longer, or clip.",
-        ) from None
-    return {**figures, "grad_norm": norm}
+def _divides(every: int, step: int) -> bool:
+    return bool(every) and step % every == 0
 
 
-def _evaluation(
-    model: nn.Module, evaluate: Evaluation | None, step: int, plan: TrainingPlan
-) -> Mapping[str, float]:
-    due = step == plan.steps or (plan.eval_every and step % plan.eval_every == 0)
-    return evaluate(model) if evaluate is not None and due else {}
+def _kept(plan: TrainingPlan) -> Keep:
+    of = plan.rollback_every if plan.on_anomaly == "rollback" else 0
+    return Keep(last=plan.keep_checkpoints, every=plan.keep_every, last_of=of)
 
 
-def _rate(
-    tokens: int, seconds: float, utilisation: Callable[[float], float] | None
-) -> dict[str, float]:
-    """Tokens a second and, where it is known, the share of the peak."""
-    rate = tokens / max(seconds, 1e-9)
-    used = {} if utilisation is None else {"mfu": round(utilisation(rate), 4)}
-    return {"tokens_per_s": round(rate, 1), **used}
-
-
-def _log_row(
-    metrics: MetricsLog,
-    progress: Progress,
-    lr: float,
-    rate: Mapping[str, float],
-    evaluation: Mapping[str, float],
-) -> dict[str, float]:
-    steps = progress.sums.pop("steps")
-    means = {name: value / steps for name, value in progress.sums.items()}
-    progress.sums = {}
-    row = {"step": progress.step, "loss": means.pop("loss"), "lr": lr, **means, **evaluation}
-    progress.last = {name: float(value) for name, value in row.items() if name != "step"}
-    row |= {"tokens": progress.tokens, **rate}
-    metrics.append(row)
-    return row
+def _show_start(events: Events, task: Task, progress: Progress, plan: TrainingPlan) -> None:
+    if progress.step:
+        events.note(f"continuing after step {progress.step:,} of {plan.steps:,}")
+        task.advance(progress.step)
 
 
 # What is shown beside the bar, and under which name; the rest is for the log.
@@ -303,25 +353,3 @@ def _show(task: Task, figures: Mapping[str, float]) -> None:
     if "MFU" in shown:
         shown["MFU"] = f"{figures['mfu']:.0%}"
     task.advance(1, **shown)
-
-
-def _save(optimizer: Optimizer, plan: TrainingPlan, saved: Checkpoints, progress: Progress) -> None:
-    state = {"plan": plan.shaping(), "progress": asdict(progress)}
-    saved.save(progress.step, optimizer.tensors(), state)
-
-
-def _resume(
-    optimizer: Optimizer, plan: TrainingPlan, saved: Checkpoints, events: Events
-) -> Progress:
-    checkpoint = saved.latest(events)
-    if checkpoint is None:
-        return Progress()
-    before, asked = checkpoint.state["plan"], plan.shaping()
-    if changed := [name for name in asked if before.get(name) != asked[name]]:
-        raise InputError(
-            f"the checkpoint was made with other settings ({', '.join(changed)})",
-            where=str(saved.folder),
-            fix="Continue with the settings it was made with, or train in another folder.",
-        )
-    optimizer.load(checkpoint.tensors, checkpoint.step)
-    return Progress(**checkpoint.state["progress"])

@@ -23,6 +23,7 @@ from llamakit.training.plan import Precision
 from llamakit.wording import counted
 
 _CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
+_MEMORY_INFO = Path("/proc/meminfo")
 _CPU_INFO = Path("/proc/cpuinfo")
 _MEASURE_SECONDS = 0.25
 # Of the matrices whose product is timed; processors stop earlier, for want of time.
@@ -95,6 +96,23 @@ def memory_bytes(device: str) -> int:
     except OSError:
         return present
     return min(present, int(limit)) if limit.isdigit() else present
+
+
+def available_bytes() -> int:
+    """The machine's memory that is free or can be freed, no more than the container may still take;
+    0 where the system does not tell."""
+    try:
+        text = _MEMORY_INFO.read_text(encoding="ascii")
+    except OSError:
+        return 0
+    found = re.search(r"^MemAvailable:\s*(\d+) kB$", text, flags=re.MULTILINE)
+    free = int(found.group(1)) * 1024 if found else 0
+    try:
+        limit = _CGROUP_LIMIT.read_text(encoding="ascii").strip()
+        used = int(_CGROUP_LIMIT.with_name("memory.current").read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return free
+    return min(free, int(limit) - used) if limit.isdigit() else free
 
 
 def this_device(device: str, dtype: Precision) -> Device:

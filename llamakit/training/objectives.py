@@ -6,8 +6,8 @@ from torch import nn
 
 from llamakit.model.loss import next_token_loss
 from llamakit.model.transformer import Transformer
+from llamakit.training.accumulation import Loss
 from llamakit.training.batches import Batch
-from llamakit.training.loop import Loss
 
 
 def next_token(model: nn.Module, batch: Batch) -> Loss:

@@ -9,6 +9,7 @@ from llamakit.errors import UsageError
 
 Precision = Literal["fp32", "bf16"]
 ScheduleName = Literal["cosine", "constant"]
+AnomalyPolicy = Literal["stop", "skip", "rollback"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,12 +33,27 @@ class TrainingPlan:
     """Largest global gradient norm; 0 turns clipping off."""
     dtype: Precision = "fp32"
     """What the model computes in. bf16 keeps fp32 master weights and fp32 optimizer moments."""
+    on_anomaly: AnomalyPolicy = "stop"
+    """What follows a loss or gradient that is not finite, or a spike: see `anomalies.py`."""
+    spike: float = 0.0
+    """A loss is a spike when it lies above the median of the last updates' losses by more than so
+    many robust deviations; 0: no loss is."""
+    spike_window: int = 128
+    """So many updates; before there are as many, no loss is a spike."""
+    anomaly_limit: int = 5
+    """Anomalies in 200 steps that are borne; one more ends the run."""
+    rollback_every: int = 100
+    """A rollback goes to a step that this divides."""
 
     device: str = "cpu"
     compile: bool = False
     """Compile the model with torch.compile before the first step."""
     checkpoint_every: int = 250
     """Steps between checkpoints; 0 saves only when the run is stopped."""
+    keep_checkpoints: int = 2
+    """The newest that are kept: more than one, since a disk may hand the newest back damaged."""
+    keep_every: int = 0
+    """Checkpoints of steps that this divides are kept too; 0: none."""
     log_every: int = 10
     """Steps between rows of the metrics log; the last step always has one."""
     eval_every: int = 0
@@ -67,4 +83,9 @@ class TrainingPlan:
             "weight_decay": self.weight_decay,
             "clip": self.clip,
             "dtype": self.dtype,
+            "on_anomaly": self.on_anomaly,
+            "spike": self.spike,
+            "spike_window": self.spike_window,
+            "anomaly_limit": self.anomaly_limit,
+            "rollback_every": self.rollback_every,
         }

@@ -20,7 +20,7 @@ _CHARTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("Gradient norm", "norm before clipping", ("grad_norm",)),
     ("Throughput", "tokens per second", ("tokens_per_s",)),
 )
-_DRAWN = {"step", "tokens", *(name for _, _, names in _CHARTS for name in names)}
+_DRAWN = {"step", "tokens", "wait_share", *(name for _, _, names in _CHARTS for name in names)}
 
 
 def write_training_page(log: Path, title: str, figures: Mapping[str, str | int | float]) -> Path:

@@ -27,7 +27,7 @@ from llamakit.model.transformer import RewardModel, Transformer
 from llamakit.model.weights import reward_from_model
 from llamakit.text.dialogue import render
 from llamakit.text.vocabulary import Vocabulary
-from llamakit.training.loop import accumulate
+from llamakit.training.accumulation import accumulate
 from tests.alignment.small import handmade, plan, prompts
 
 Rows = list[list[int]]

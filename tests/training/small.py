@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import signal
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from llamakit.training.loop import Loss
+from llamakit.events import Events
+from llamakit.training.accumulation import Loss, Objective
+from llamakit.training.micro_batch import MicroBatch
 
 WIDTH = 8
+MICRO_BATCHES = 3
 
 
 @dataclass(frozen=True)
-class Rows:
+class Rows(MicroBatch):
     x_BD: Tensor
     y_BT: Tensor
     mask_BT: Tensor
-
-    @property
-    def tokens(self) -> int:
-        return self.x_BD.shape[0]
-
-    def to(self, device: str) -> Rows:
-        return replace(self, x_BD=self.x_BD.to(device))
 
 
 class Net(nn.Module):
@@ -49,9 +46,21 @@ def squared_error(model: nn.Module, rows: Rows) -> Loss:
     return Loss(errors_BT.sum(), rows.mask_BT.sum(), {"close": hits.sum()})
 
 
+def stopping(events: Events, micro_batch: int) -> Objective[Rows]:
+    """Asks for a stop during that micro-batch of the run, as a signal handler would."""
+    left = iter(range(micro_batch + 1))
+
+    def objective(model: nn.Module, rows: Rows) -> Loss:
+        if next(left, None) == micro_batch:
+            events.stop(signal.SIGTERM)
+        return squared_error(model, rows)
+
+    return objective
+
+
 @dataclass(frozen=True)
 class RandomRows:
-    """`rows` a step in micro-batches of `micro_rows`, from the step alone."""
+    """`rows` a step in `MICRO_BATCHES` of at most `micro_rows`, from the step alone."""
 
     rows: int = 8
     micro_rows: int = 3
@@ -63,12 +72,15 @@ class RandomRows:
         # Rows have very different numbers of targets, as dialogues do.
         share_B1 = x_BD.abs().clamp(0.1, 1)[:, :1]
         mask_BT = (torch.rand(self.rows, 4, generator=generator) < share_B1).float()
-        whole = Rows(x_BD, y_BT, mask_BT)
         return [
             Rows(
-                whole.x_BD[i : i + self.micro_rows],
+                x_BD[i : i + self.micro_rows],
                 y_BT[i : i + self.micro_rows],
                 mask_BT[i : i + self.micro_rows],
+                tokens=len(x_BD[i : i + self.micro_rows]),
             )
             for i in range(0, self.rows, self.micro_rows)
         ]
+
+    def ids(self, step: int) -> list[str]:
+        return [f"{step}-{row}" for row in range(self.rows)]

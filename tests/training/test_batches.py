@@ -225,7 +225,13 @@ def dialogue_tokens(lengths: list[int]) -> DialogueTokens:
         ids.append(np.arange(n + 1, dtype=np.int32) + 100 * (index + 1))
         trained.append(np.arange(n + 1) > n // 2)
     offsets = np.cumsum([0, *(n + 1 for n in lengths)]).astype(np.int64)
-    return DialogueTokens(np.concatenate(ids), np.concatenate(trained), offsets, {})
+    return DialogueTokens(
+        np.concatenate(ids),
+        np.concatenate(trained),
+        offsets,
+        {},
+        [f"d{i}" for i in range(len(lengths))],
+    )
 
 
 @pytest.mark.parametrize("packed", [True, False])
@@ -310,11 +316,11 @@ def test_lone_dialogues_need_no_segments() -> None:
 
 
 def test_no_dialogues_are_refused() -> None:
+    none = DialogueTokens(
+        np.empty(0, np.int32), np.empty(0, np.bool_), np.zeros(1, np.int64), {}, []
+    )
     with pytest.raises(InputError, match="no dialogues to train on"):
-        PackedDialogues(
-            DialogueTokens(np.empty(0, np.int32), np.empty(0, np.bool_), np.zeros(1, np.int64), {}),
-            seq_len=8, rows=1, micro_rows=1, seed=0,
-        )  # fmt: skip
+        PackedDialogues(none, seq_len=8, rows=1, micro_rows=1, seed=0)
 
 
 def test_moving_to_the_same_device_copies_nothing(token_store: TokenStore) -> None:

@@ -199,7 +199,7 @@ def test_each_process_looks_after_its_share_of_the_files(tmp_path: Path) -> None
     events = Warnings()
     # Of two processes, the first reads the files 0 and 2 and finds nothing; the other one does.
     checkpoint = Checkpoints(tmp_path, share=Share(0, 2)).latest(
-        events, lambda whole: (seen.append(whole), len(seen) > 1)[1]
+        events, agreed=lambda whole: (seen.append(whole), len(seen) > 1)[1]
     )
     assert seen == [True, True]
     assert checkpoint is not None

@@ -13,10 +13,18 @@ from torch import Tensor, nn
 
 from llamakit.errors import InputError, LlamakitError, Stopped
 from llamakit.events import Events
-from llamakit.training.loop import FitResult, Loss, accumulate, fit, mean_loss
+from llamakit.training.accumulation import Loss, Objective, accumulate, mean_loss
+from llamakit.training.loop import FitResult, fit
 from llamakit.training.metrics import read_metrics
 from llamakit.training.plan import Precision, TrainingPlan
-from tests.training.small import Net, RandomRows, Rows, squared_error
+from tests.training.small import (
+    MICRO_BATCHES,
+    Net,
+    RandomRows,
+    Rows,
+    squared_error,
+    stopping,
+)
 
 PLAN = TrainingPlan(steps=12, lr=0.02, warmup_steps=2, log_every=5, checkpoint_every=4)
 
@@ -27,11 +35,12 @@ def train(
     batches: RandomRows | None = None,
     events: Events | None = None,
     model: nn.Module | None = None,
+    objective: Objective[Rows] = squared_error,
 ) -> tuple[nn.Module, FitResult]:
     model = model or Net()
     result = fit(
         model,
-        squared_error,
+        objective,
         batches or RandomRows(),
         plan,
         checkpoints=folder / "checkpoints",
@@ -69,40 +78,21 @@ def test_micro_batches_weigh_as_their_targets_do(tmp_path: Path) -> None:
     assert abs(wrong - right) > 0.01 * right
 
 
-class StopAfter(Events):
-    """Asks for a stop while step `step` is being worked on, as a signal handler would."""
-
-    def __init__(self, step: int) -> None:
-        super().__init__()
-        self.step = step
-
-    def ask(self, step: int) -> None:
-        if step == self.step:
-            self.stop(signal.SIGTERM)
-
-
-@dataclass(frozen=True)
-class Stopping(RandomRows):
-    events: StopAfter | None = None
-
-    def batch(self, step: int) -> list[Rows]:
-        if self.events is not None:
-            self.events.ask(step)
-        return super().batch(step)
-
-
 @pytest.mark.parametrize("dtype", ["fp32", "bf16"])
 def test_stopped_anywhere_and_resumed_gives_the_same_bytes(
     tmp_path: Path, dtype: Precision
 ) -> None:
     plan = replace(PLAN, dtype=dtype)
     straight, result = train(tmp_path / "straight", plan)
-    for stop in (0, 3, 4, 6, 10, 11):
+    # In the midst of a step, and in its last micro-batch: the first of these is done again.
+    for stop in (0, 2, 9, 11, 13, 20, 31, 35):
         folder = tmp_path / f"stopped-{stop}"
-        events = StopAfter(stop)
+        events = Events()
         with pytest.raises(Stopped) as stopped:
-            train(folder, plan, batches=Stopping(events=events), events=events)
+            train(folder, plan, events=events, objective=stopping(events, stop))
         assert stopped.value.exit_code == 143
+        done = stop // MICRO_BATCHES + (stop % MICRO_BATCHES == MICRO_BATCHES - 1)
+        assert f"step-{done:08d}" in {p.name for p in (folder / "checkpoints").iterdir()}
         # Another start: what is trained must come from the checkpoint alone.
         resumed, again = train(folder, plan, model=Net(seed=5))
         assert again == result
@@ -112,7 +102,7 @@ def test_stopped_anywhere_and_resumed_gives_the_same_bytes(
             read_metrics(tmp_path / f / "log" / "metrics.jsonl") for f in ("straight", folder.name)
         ]
         for row in (*logs[0], *logs[1]):
-            del row["tokens_per_s"]
+            del row["tokens_per_s"], row["wait_share"]
         assert logs[0] == logs[1]
 
 
@@ -146,10 +136,11 @@ def test_training_is_deterministic(tmp_path: Path) -> None:
 
 
 def test_a_signal_saves_at_once(tmp_path: Path) -> None:
-    events = StopAfter(5)
+    events = Events()
+    plan = replace(PLAN, checkpoint_every=0)
     with pytest.raises(Stopped):
-        train(tmp_path, replace(PLAN, checkpoint_every=0), Stopping(events=events), events)
-    assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["step-00000006"]
+        train(tmp_path, plan, events=events, objective=stopping(events, 5 * MICRO_BATCHES))
+    assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["step-00000005"]
 
 
 @pytest.mark.parametrize("dtype", ["fp32", "bf16"])
@@ -182,15 +173,15 @@ def test_rows_of_the_log(tmp_path: Path) -> None:
     assert [row["step"] for row in rows] == [5, 6, 10, 12]
     assert ["validation_loss" in row for row in rows] == [False, True, False, True]
     assert set(rows[0]) == {
-        "step", "loss", "lr", "grad_norm", "close", "tokens", "tokens_per_s",
+        "step", "loss", "lr", "grad_norm", "close", "tokens", "tokens_per_s", "wait_share",
     }  # fmt: skip
     assert [row["tokens"] for row in rows] == [40, 48, 80, 96]
 
 
 def test_other_settings_do_not_continue_a_run(tmp_path: Path) -> None:
-    events = StopAfter(5)
+    events = Events()
     with pytest.raises(Stopped):
-        train(tmp_path, PLAN, Stopping(events=events), events)
+        train(tmp_path, PLAN, events=events, objective=stopping(events, 15))
     with pytest.raises(InputError, match=r"made with other settings \(lr\)"):
         train(tmp_path, replace(PLAN, lr=0.5))
     train(tmp_path, replace(PLAN, log_every=3, checkpoint_every=2))  # cadences may change
@@ -232,17 +223,15 @@ def test_progress_is_told_live(tmp_path: Path) -> None:
 def test_a_real_sigterm_saves_and_then_stops(tmp_path: Path) -> None:
     events = Events()
 
-    @dataclass(frozen=True)
-    class Signalling(RandomRows):
-        def batch(self, step: int) -> list[Rows]:
-            if step == 2:
-                os.kill(os.getpid(), signal.SIGTERM)
-            return super().batch(step)
+    def signalling(model: nn.Module, rows: Rows) -> Loss:
+        if torch.equal(rows.x_BD, RandomRows().batch(2)[2].x_BD):
+            os.kill(os.getpid(), signal.SIGTERM)
+        return squared_error(model, rows)
 
     before = signal.signal(signal.SIGTERM, lambda number, frame: events.stop(number))
     try:
         with pytest.raises(Stopped) as stopped:
-            train(tmp_path, batches=Signalling(), events=events)
+            train(tmp_path, events=events, objective=signalling)
     finally:
         signal.signal(signal.SIGTERM, before)
     assert stopped.value.signal == signal.SIGTERM

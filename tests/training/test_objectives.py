@@ -9,9 +9,9 @@ from torch.nn import functional as F
 
 from llamakit.model.config import ModelConfig
 from llamakit.model.transformer import Transformer
+from llamakit.training.accumulation import accumulate, mean_loss
 from llamakit.training.batches import PackedDialogues
 from llamakit.training.dialogues import DialogueTokens
-from llamakit.training.loop import accumulate, mean_loss
 from llamakit.training.objectives import next_token
 
 CONFIG = ModelConfig(
@@ -24,7 +24,9 @@ def dialogues() -> DialogueTokens:
     lengths = [9, 14, 3, 22, 6, 30, 11]
     offsets = np.cumsum([0, *lengths]).astype(np.int64)
     ids = generator.integers(3, 50, offsets[-1]).astype(np.int32)
-    return DialogueTokens(ids, generator.random(offsets[-1]) < 0.6, offsets, {})
+    return DialogueTokens(
+        ids, generator.random(offsets[-1]) < 0.6, offsets, {}, ["a"] * len(lengths)
+    )
 
 
 def gradients(packed: bool) -> tuple[dict[str, float], dict[str, torch.Tensor]]:

@@ -15,7 +15,7 @@ from llamakit.training.loop import fit
 from llamakit.training.metrics import read_metrics
 from llamakit.training.plan import TrainingPlan
 from llamakit.training.watch import Row, Watcher
-from tests.training.small import Net, RandomRows, squared_error
+from tests.training.small import MICRO_BATCHES, Net, RandomRows, squared_error, stopping
 
 PLAN = TrainingPlan(steps=6, lr=0.01, log_every=2, checkpoint_every=2)
 
@@ -41,7 +41,7 @@ class Notebook:
 
 def train(folder: Path, watchers: Sequence[Watcher], **how: Any) -> None:
     fit(
-        Net(), squared_error, how.pop("batches", RandomRows()), PLAN,
+        Net(), how.pop("objective", squared_error), RandomRows(), PLAN,
         checkpoints=folder / "checkpoints", log=folder / "log", events=how.pop("events", Events()),
         watchers=watchers, **how,
     )  # fmt: skip
@@ -58,15 +58,9 @@ def test_they_see_each_row_of_the_log(tmp_path: Path) -> None:
 
 
 def test_of_a_run_that_goes_on_they_see_the_earlier_rows_too(tmp_path: Path) -> None:
-    class Stops(RandomRows):
-        def batch(self, step: int):  # type: ignore[no-untyped-def]
-            if step == 3:
-                events.stop(2)
-            return super().batch(step)
-
     events, first, second = Events(), Notebook(), Notebook()
     with pytest.raises(Stopped):
-        train(tmp_path, [first], batches=Stops(), events=events)
+        train(tmp_path, [first], events=events, objective=stopping(events, 4 * MICRO_BATCHES))
     assert [row["step"] for row in first.rows] == [2, 4]
     train(tmp_path, [second])
     assert [row["step"] for row in second.rows] == [2, 4, 6]
@@ -87,7 +81,10 @@ def test_one_that_cannot_begin_is_closed(tmp_path: Path) -> None:
 def test_watched_or_not_the_log_has_the_same_figures(tmp_path: Path) -> None:
     def figures(folder: Path) -> list[dict[str, float]]:
         rows = read_metrics(folder / "log" / "metrics.jsonl")
-        return [{k: v for k, v in row.items() if k != "tokens_per_s"} for row in rows]
+        return [
+            {k: v for k, v in row.items() if k not in ("tokens_per_s", "wait_share")}
+            for row in rows
+        ]
 
     train(tmp_path / "a", [])
     train(tmp_path / "b", [Notebook()])
