@@ -59,7 +59,7 @@ class Profile(Sharded):
     """Where the classifier computes: auto takes a GPU if there is one."""
 
     makes: ClassVar = Report
-    revision: ClassVar = 1
+    revision: ClassVar = 2
     panel: ClassVar = "Corpus"
 
     def __post_init__(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 _END = r"(?![A-Za-z0-9_-])"
 _TOKENS = re.compile(
@@ -25,6 +26,7 @@ _TOKENS = re.compile(
     r"|eyJ[A-Za-z0-9_-]{8,2000}\.eyJ[A-Za-z0-9_-]{8,4000}(?:\.[A-Za-z0-9_-]{0,1000})?"  # JWT
     r"|\d{8,10}:AA[A-Za-z0-9_-]{33}"  # Telegram
     r"|ssh-(?:rsa|dss|ed25519) AAAA[A-Za-z0-9+/=]{40,1500}"
+    r"|hooks\.slack\.com/(?:services|workflows|triggers)/[A-Z0-9]{8,12}/[A-Za-z0-9/]{20,80}"
     rf"){_END}"
 )
 _BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?)-----")
@@ -39,15 +41,17 @@ KEYS = (
     r"(?:api|secret|access|private|account|auth|encryption|signing|master|shared|license|consumer"
     r"|client|app|subscription|storage|service)[_ -]?key"
 )
-_NAME = (
-    r"(?:pass(?:word|wd|phrase|code)?|pwd|secret(?:[_-]access[_-]key)?|token|bearer|credentials?"
+NAMES = (
+    r"(?:pass(?:word|wd|phrase|code|wort)?|pwd|kennwort|mot de passe|contraseña|senha|wachtwoord"
+    r"|парол[ья]|hasło|lösenord|salasana|parola|şifre|密码|密碼|パスワード|비밀번호"
+    r"|secret(?:[_-]access[_-]key)?|token|bearer|credentials?"
     rf"|{KEYS})"
 )
-_ASSIGNED = re.compile(
-    rf"{_NAME}[\"']?[ \t]{{0,4}}(?:=>|:=|=|:)[ \t]{{0,4}}{_VALUE}", re.IGNORECASE
-)
+"""What a value that must stay secret is called."""
+GIVEN = r"[\"']?[ \t\u00a0]{0,4}(?:=>|:=|=|:|：)[ \t\u00a0]{0,4}"
+_ASSIGNED = re.compile(NAMES + GIVEN + _VALUE, re.IGNORECASE)
 _SPOKEN = re.compile(
-    rf"{_NAME}(?: (?:for|of|your|my|the|his|her|login|account|this|set|here)){{0,3}} (?:is"
+    rf"{NAMES}(?: (?:for|of|your|my|the|his|her|login|account|this|set|here)){{0,3}} (?:is"
     rf"|was|to|now):? {{1,2}}" + _VALUE,
     re.IGNORECASE,
 )
@@ -57,7 +61,7 @@ _HEADER = re.compile(
     re.IGNORECASE,
 )
 _STANDS_FOR = re.compile(
-    r"[*•x.]+\Z|[$%<{\[]|(?:your|my|the|an?|some|new|old)[_-]|.*(?:example|placeholder"
+    r"[*•x.]+\Z|[$%<{\[^]|(?:your|my|the|an?|some|new|old)[_-]|.*(?:example|placeholder"
     r"|changeme|redacted|xxxx|\.\.\.)"
     r"|(?:none|null|nil|true|false|undefined|required|optional|string|str|bytes|password"
     r"|passwd|secret"
@@ -76,7 +80,11 @@ def find_tokens(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
         while first > max(0, start - 10) and text[first - 1].isdigit():
             first -= 1
     match = _TOKENS.match(text, first)
-    if match and any(c.isdigit() for c in match[0]) and len(set(match[0])) > 8:
+    if match is None or len(set(match[0])) <= 8:
+        return
+    # Some have no digit by chance, or by their form: then letters of both cases, in no order.
+    turns = sum(a.islower() and b.isupper() for a, b in pairwise(match[0]))
+    if turns >= 4 or any(c.isdigit() for c in match[0]):
         yield match.span()
 
 

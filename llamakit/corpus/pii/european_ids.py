@@ -151,6 +151,15 @@ def baltic_personal(digits: str) -> bool:
     return rest == int(digits[10]) and two_digit_date(digits[1:3], digits[3:5], digits[5:7])
 
 
+def latvian_personal(digits: str) -> bool:
+    """Personas kods: a date and a weighted sum modulo 11; those of 2017 and later begin with 32 and
+    have neither."""
+    if digits.startswith("32"):
+        return True
+    rest = (1 - weighted(digits, (1, 6, 3, 7, 9, 10, 5, 8, 4, 2))) % 11 % 10
+    return rest == int(digits[10]) and two_digit_date(digits[4:6], digits[2:4], digits[:2])
+
+
 # --- Eastern and southern Europe ----------------------------------------------------------------
 
 
@@ -195,6 +204,20 @@ def yugoslav_jmbg(digits: str) -> bool:
 def hungarian_tax(digits: str) -> bool:
     """Adóazonosító jel: ten digits from 8 on, place times digit modulo 11."""
     return weighted(digits, range(1, 10)) % 11 == int(digits[9])
+
+
+def hungarian_personal(digits: str) -> bool:
+    """Személyi szám: sex and century, date, place times digit modulo 11; the places count
+    backwards from 1997 on."""
+    late = digits[0] in "3478" or int(digits[1:3]) > 96
+    places = range(10, 0, -1) if late else range(1, 11)
+    dated = two_digit_date(digits[1:3], digits[3:5], digits[5:7])
+    return dated and weighted(digits, places) % 11 == int(digits[10])
+
+
+def hungarian_taj(digits: str) -> bool:
+    """TAJ: nine digits, threes and sevens by turns modulo 10."""
+    return weighted(digits, (3, 7, 3, 7, 3, 7, 3, 7)) % 10 == int(digits[8])
 
 
 def greek_amka(digits: str) -> bool:

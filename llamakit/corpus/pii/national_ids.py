@@ -100,12 +100,12 @@ NUMBERS = (
         sure=r"\d{6}[-+A-FU-Y]\d{3}[0-9A-Y]", digits=9,
     ),
     _number(
-        "EE", europe.baltic_personal, r"isikukood|asmens kodas|personal code",
+        "EE", europe.baltic_personal, r"isikukood|asmens kodas|a\. ?k\.|personal code",
         told=r"[1-6]\d{10}", digits=11,
     ),
     _number("PL", europe.polish_pesel, "pesel", told=r"\d{11}", digits=11),
     _number(
-        "CZ", europe.czech_birth_number, r"rodné|rodne|rč|birth number",
+        "CZ", europe.czech_birth_number, r"rodné|rodne|r\.? ?č|birth number",
         sure=r"\d{6}/\d{4}", told=r"\d{10}", digits=10,
     ),
     _number("RO", europe.romanian_cnp, r"cnp|cod numeric", told=r"[1-9]\d{12}", digits=13),
@@ -113,6 +113,16 @@ NUMBERS = (
     _number("RS", europe.yugoslav_jmbg, r"jmbg|emšo|emso", told=r"\d{13}", digits=13),
     _number("HR", checksums.hybrid_11_10, r"oib", told=r"\d{11}", digits=11),
     _number("HU", europe.hungarian_tax, r"adóazonosító|adószám", told=r"8\d{9}", digits=10),
+    _number(
+        "HU", europe.hungarian_personal, r"személyi|személyazonosító",
+        told=r"[1-8][ -]?\d{6}[ -]?\d{4}", digits=11,
+    ),
+    _number("HU", europe.hungarian_taj, r"taj(?!\w)|társadalombiztosítás",
+        told=r"\d{3}[ -]?\d{3}[ -]?\d{3}"),
+    _number(
+        "LV", europe.latvian_personal, r"personas kod|p\. ?k\.|personal code",
+        told=r"\d{6}-?\d{5}", digits=11,
+    ),
     _number("GR", europe.greek_amka, r"amka|αμκα", told=r"\d{11}", digits=11),
     _number("GR", europe.greek_afm, r"afm|αφμ", told=r"\d{9}"),
     _number(
@@ -144,12 +154,15 @@ NUMBERS = (
         sure=r"[2-9]\d{3} \d{4} \d{4}", told=r"[2-9]\d{3}[ -]?\d{4}[ -]?\d{4}", digits=12,
     ),
     _number("CN", overseas.chinese_resident, "身份证", sure=r"[1-8]\d{16}[0-9X]", digits=17),
-    _number("TW", overseas.taiwanese_id, r"身分證|taiwan|id", told=r"[A-Z][1289]\d{8}"),
+    _number("TW", overseas.taiwanese_id, r"身[分份]證|taiwan|id", told=r"[A-Z][1289]\d{8}"),
     _number("SG", overseas.singapore_nric, r"nric|fin", sure=r"[STFGM]\d{7}[A-Z]", digits=7),
     _number(
         "KR", overseas.korean_rrn, r"주민|rrn|resident reg",
         sure=r"\d{6}-[1-8]\d{6}", told=r"\d{13}", digits=13,
     ),
+    # Numbers given out since October 2020 have no check digit.
+    _number("KR", overseas.korean_dated, r"주민|rrn|resident reg", told=r"\d{6}-[1-8]\d{6}",
+        digits=13),
     _number(
         "JP", overseas.japanese_my_number, r"my ?number|マイナンバー|個人番号",
         told=r"\d{4}[ -]?\d{4}[ -]?\d{4}", digits=12,
@@ -163,7 +176,7 @@ NUMBERS = (
     _number("KZ", overseas.kazakh_iin, r"iin|иин|жсн", told=r"\d{12}", digits=12),
     _number("ZA", overseas.south_african_id, r"south africa|rsa|id",
         told=r"\d{6} ?\d{4} ?\d{3}", digits=13),
-    _number("IL", overseas.israeli_id, r"teudat|zehut|ת\.?ז|israel", told=r"\d{8}-?\d"),
+    _number("IL", overseas.israeli_id, r"teudat|zehut|ת\.?ז|תעודת.זהות|israel", told=r"\d{8}-?\d"),
     _number("AU", overseas.australian_tfn, r"tfn|tax file", told=r"\d{3} ?\d{3} ?\d{3}"),
     _number("AU", overseas.australian_medicare, "medicare", told=r"[2-6]\d{3} ?\d{5} ?\d",
         digits=10),
@@ -177,6 +190,9 @@ NUMBERS = (
 """Numbers with at least seven digits in a row or in groups."""
 
 LETTERED = (
+    _number(
+        "FI", europe.finnish_hetu, r"hetu|henkilö", sure=r"\d{6}[A-FU-Y]\d{3}[0-9A-Y]", digits=9
+    ),
     _number(
         "GB", None, r"nino|national insurance",
         sure=r"(?!BG|GB|NK|KN|TN|NT|ZZ)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z]"

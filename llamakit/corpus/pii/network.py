@@ -12,7 +12,7 @@ _IPV6 = re.compile(
     r"(?![\w:]|\.\d)(?:%[A-Za-z0-9]{1,15}(?!\w))?"
 )
 _VERSION = re.compile(
-    r"(?:\bv(?:er(?:sion)?s?)?|\brelease|\bsection|\bsec|\bchapter|\bbuild|\brev(?:ision)?"
+    r"(?:\bv(?:er(?:sion)?s?)?|\brelease|\brv|\bsections?|\bsec|\bchapters?|\bbuild|\brev(?:ision)?"
     r"|\bfirmware|§|\bclause|\bfigure|\btable|\bappendix|\brule|\barticle|\bpart|\bupdate"
     r"|\bdriver"
     r"|\bkernel|\bsdk|\bapi|\boid|[=<>~^]=|[A-Za-z]/|\bto version|\bversion is)[.:= \"'v]{0,3}\Z",

@@ -114,6 +114,11 @@ def korean_rrn(digits: str) -> bool:
     return rest == int(digits[12]) and two_digit_date(digits[:2], digits[2:4], digits[4:6])
 
 
+def korean_dated(digits: str) -> bool:
+    """Resident registration number of October 2020 or later: a date, and no check digit."""
+    return two_digit_date(digits[:2], digits[2:4], digits[4:6])
+
+
 def japanese_my_number(digits: str) -> bool:
     """Individual number, twelve digits: a weighted sum modulo 11."""
     rest = weighted(digits, (6, 5, 4, 3, 2, 7, 6, 5, 4, 3, 2)) % 11

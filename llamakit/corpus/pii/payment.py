@@ -15,7 +15,7 @@ _CARDS = tuple(
     re.compile(rf"(?<![\w.\-,])(?:{form}){_END}")
     for form in (
         rf"\d{{12,19}}|{_APART}\d{{4}}({_GAP})\d{{4}}\1\d{{4}}\1\d{{1,4}}"
-        rf"|{_APART}\d{{4}}({_GAP})\d{{6}}\2\d{{4,5}}|{_APART}\d{{8}}{_GAP}\d{{8}}",
+        rf"|{_APART}\d{{4}}({_GAP})\d{{6}}\2\d{{4,5}}|{_APART}\d{{8}}[ \u00a0]\d{{8}}",
         # A month or a security code may stand after sixteen digits as the last three of nineteen.
         rf"{_APART}\d{{4}}({_GAP})\d{{4}}\1\d{{4}}\1\d{{4}}\1\d{{1,3}}",
     )
@@ -25,18 +25,19 @@ _CARD_WORDS = words(
     "union ?pay", "credit", "debit", "payment", "cc", "karte", "kreditkarte", "carte", "tarjeta",
     "carta", "cartão", "cartao", "kaart",
 )  # fmt: skip
-_SURE_DIGITS = 14
+# Bar codes have 12 and 13 digits, the ids of messages 17 and 18.
+_SURE_DIGITS = (14, 15, 16, 19)
 
 
 def find_cards(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """Numbers a network issues, whose Luhn digit holds; 12 or 13 digits need a word nearby, since
-    bar codes are as long."""
+    """Numbers a network issues, whose Luhn digit holds; lengths that other numbers have
+    need a word nearby."""
     for form in _CARDS:
         for match in form.finditer(text, start, min(len(text), end + 2)):
             digits = re.sub(r"\D", "", match[0])
             if not checksums.issued_card(digits):
                 continue
-            if len(digits) >= _SURE_DIGITS or near(_CARD_WORDS, text, *match.span()):
+            if len(digits) in _SURE_DIGITS or near(_CARD_WORDS, text, *match.span()):
                 yield match.span()
 
 

@@ -8,6 +8,7 @@ from functools import cached_property
 from itertools import accumulate
 
 from llamakit.corpus.pii import numbering
+from llamakit.corpus.pii.checksums import weighted
 from llamakit.corpus.pii.context import names_other_number
 
 _NEAR = 48
@@ -29,15 +30,39 @@ _WORDS = {
     "dialing", "dialling", "ring", "pager", "handy", "móvil", "movil", "celular", "portable",
     "rufen", "appeler", "appelez", "ligue", "ligar", "liga", "тел", "hotline", "helpline", "sms",
     "voice", "voicemail", "landline", "extension", "switchboard", "signal", "telegram", "gsm",
-    "tlf", "puh",
+    "tlf", "puh", "tél", "telp", "telepon", "mobitel", "matkapuhelin", "soita", "τηλ", "моб",
+    "cep", "bel", "gọi", "sđt", "hubungi",
 }  # fmt: skip
 _STEMS = (
     "reach", "contact", "answer", "registered", "text", "messag", "subscri", "telefo", "teléfo",
     "téléph", "teleph", "phonen", "mobiln", "handyn", "rufnum", "llam", "llám", "chiam", "puhelin",
-    "telefón", "телефон", "mobiele",
+    "telefón", "телефон", "mobiele", "mobilt", "kontakt", "contat", "cellul", "telem", "τηλέφ",
+    "τηλεφ", "κινητ", "tālru", "звон", "дзвон", "aray", "zadzwo", "volej", "sunați", "hívja",
+    "joignable", "erreichba", "обади",
 )  # fmt: skip
-_SIGNS = ("☎", "📞", "📱", "電話", "电话", "전화", "whats app", "whats-app")
-_LABEL = re.compile(r"(?<!\w)(?:ph|mob|[tmfhwpo])[.:]\s{0,2}\Z", re.IGNORECASE)
+# Found anywhere before the number: scripts that join words, or split them at vowel signs.
+_SIGNS = (
+    "☎", "📞", "📱", "電話", "电话", "手机", "手機", "携帯", "联系", "聯絡", "拨打", "撥打", "致电",
+    "전화", "연락처", "휴대폰", "핸드폰", "โทร", "טלפון", "נייד", "هاتف", "جوال", "اتصل", "تلفن",
+    "موبایل", "فون", "फ़ोन", "फोन", "मोबाइल", "điện thoại", "di động", "whats app", "whats-app",
+)  # fmt: skip
+_LABEL = re.compile(
+    r"(?<!\w)(?:(?:ph|mob|cel|kom|hp|[tmfhwpo])[.:]{1,2}|(?:my|our|your|her|his) number(?: is)?:?)"
+    r"\s{0,2}\Z",
+    re.IGNORECASE,
+)
+# What llamakit writes in the place of a find says nothing of the numbers after it.
+_PLACEHOLDER = re.compile(r"<[A-Z_]{2,16}(?:_[0-9a-f]{4,16})?>")
+_AFTER_PLACEHOLDER = re.compile(r"<[A-Z_]{2,16}(?:_[0-9a-f]{4,16})?>[ .\-/()\u00a0]{0,3}\Z")
+_LONGEST_PLACEHOLDER = 36
+_ANOTHER = re.compile(
+    r"(<PHONE(?:_[0-9a-f]{4,16})?>)?\s{0,3}(?:[/&]|or|and|und|oder|et|ou|y|o|e|или|и|或)\s{0,3}\Z"
+)
+_JOINED = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3]")
+_MAIL = re.compile(r"[\w.+-]{0,64}@")
+_VERSION = re.compile(r"\d{1,5}(?:\.\d{1,5}){2,}")
+_ABROAD = re.compile(r"\(?(?:\+|00[^0])")
+_ISBN = re.compile(r"\d{1,5}-\d{1,7}-\d{1,6}-\d")
 _WORD = re.compile(r"[^\W\d_]+")
 _WORDS_AFTER = re.compile(
     r"[ \t]{0,2}[-,(/]?[ \t]{0,2}(?:office|mobile|home|work|fax|cell|phone|tel|desk|direct"
@@ -45,7 +70,7 @@ _WORDS_AFTER = re.compile(
     re.IGNORECASE,
 )
 _EXTENSION = re.compile(
-    r"[ \t,;]{0,2}(?:x|ext\.?|extn\.?|extension|durchwahl|poste|anexo|ramal|#"
+    r"[ \t,;\u00a0]{0,2}(?:x|ext\.?|extn\.?|extension|durchwahl|poste|anexo|ramal|#"
     r"|;ext=)[ \t.:]{0,2}\d{1,6}(?!\w)",
     re.IGNORECASE,
 )
@@ -54,27 +79,36 @@ _MOST_GROUPS = 8
 _MOST_NATIONAL_GROUPS = 6
 
 
-def find_phones(
-    text: str, start: int, end: int, regions: tuple[str, ...]
-) -> Iterator[tuple[int, int]]:
-    """Valid numbers: international ones, and those of the regions that are written like telephone
-    numbers (as the country groups them, with a trunk 0, in North American groups) or stand after
-    a word like "call". Between `start` and `end` stand groups of digits, of which some may be a
-    date or a house number before or after a telephone number."""
-    groups = [group.span() for group in _GROUP.finditer(text, start, end)]
-    first = 0
-    while first < len(groups):
-        begin = _with_sign(text, groups[first][0])
-        found = None
-        if _may_begin(text, begin, at_start=first == 0):
-            found = _longest(text, begin, groups, first, regions)
-        if found is None:
-            first += 1
-            continue
-        last, finish = found
-        extension = _EXTENSION.match(text, finish)
-        yield begin, extension.end() if extension else finish
-        first = last + 1
+class PhoneFinder:
+    """Finds valid numbers: international ones, and those of the regions that are written like
+    telephone numbers (as the country groups them, with a trunk 0, in North American groups), stand
+    after a word like "call", or follow another one ("… or 660-5100"), which is why it remembers
+    where the last one ended: give it the hits of a text in order."""
+
+    def __init__(self, regions: tuple[str, ...]) -> None:
+        self._regions = regions
+        self._text, self._end = "", 0
+
+    def __call__(self, text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """The numbers between `start` and `end`, where groups of digits stand, of which some may
+        be a date or a house number before or after a telephone number."""
+        if text is not self._text:
+            self._text, self._end = text, 0
+        groups = [group.span() for group in _GROUP.finditer(text, start, end)]
+        first = 0
+        while first < len(groups):
+            begin = _with_sign(text, groups[first][0])
+            found = None
+            if _may_begin(text, begin, at_start=first == 0):
+                found = _longest(text, begin, groups, first, self._regions, self._end)
+            if found is None:
+                first += 1
+                continue
+            begin, last, finish = found
+            extension = _EXTENSION.match(text, finish)
+            self._end = extension.end() if extension else finish
+            yield begin, self._end
+            first = last + 1
 
 
 def _with_sign(text: str, at: int) -> int:
@@ -96,20 +130,31 @@ def _may_begin(text: str, begin: int, *, at_start: bool) -> bool:
     before = text[begin - 1]
     if not at_start:
         return text[begin] == "(" or before in " \u00a0\u202f"
-    if before.isalnum() or before in "_$€£#@+%":
+    if (before.isalnum() and not _JOINED.match(before)) or before in "_$€£#@+%":
         return False
     behind = text[begin - 2 : begin - 1]
+    if before == "/" and behind.isalpha() and _VERSION.match(text, begin):
+        return False
     return not (before in ",./-" and (behind.isdigit() or (before == "-" and behind.isupper())))
 
 
 def _longest(
-    text: str, begin: int, groups: Sequence[tuple[int, int]], first: int, regions: tuple[str, ...]
-) -> tuple[int, int] | None:
-    """The last group and the end of the longest number that begins with group `first`."""
+    text: str,
+    begin: int,
+    groups: Sequence[tuple[int, int]],
+    first: int,
+    regions: tuple[str, ...],
+    another: int,
+) -> tuple[int, int, int] | None:
+    """The beginning, the last group and the end of the longest number that begins with group
+    `first`; before `another` ended the number found before."""
     ends = list(accumulate(stop - start for start, stop in groups[first : first + _MOST_GROUPS]))
     if ends[-1] < _FEWEST_DIGITS:
         return None
-    before = _Before(text, begin)
+    before = _Before(text, begin, another)
+    alone = first == 0 and not _AFTER_PLACEHOLDER.search(
+        text, max(0, begin - _LONGEST_PLACEHOLDER), begin
+    )
     for ahead in range(len(ends) - 1, -1, -1):
         if ends[ahead] < _FEWEST_DIGITS:
             return None
@@ -122,40 +167,49 @@ def _longest(
         if _goes_on(text, finish):
             continue
         number = text[begin:finish]
+        around = text[begin] == "(" and ")" not in number
+        number = number[around:]  # "(see 030 1234567, or …": the bracket is not the number's
         sizes = tuple(stop - start for start, stop in groups[first : last + 1])
-        if _is_phone(number, sizes, before, regions, alone=first == 0):
-            return last, finish
         said_after = _WORDS_AFTER.match(text, finish)
-        if said_after and _is_phone(number, sizes, _SAID, regions, alone=first == 0):
-            return last, finish
+        if _is_phone(number, sizes, before, regions, alone=alone) or (
+            said_after and _is_phone(number, sizes, _SAID, regions, alone=alone)
+        ):
+            return begin + around, last, finish
     return None
 
 
 def _goes_on(text: str, end: int) -> bool:
-    """Whether letters or more digits follow at once (an extension may)."""
+    """Whether letters, more digits or the rest of an address follow at once (an extension may)."""
     if end >= len(text):
         return False
-    if text[end].isalnum():
+    if text[end].isalnum() and not _JOINED.match(text, end):
         return _EXTENSION.match(text, end) is None
     if text[end] in "%°€$£":
         return True
-    return text[end] in ".,:-/" and text[end + 1 : end + 2].isdigit()
+    if text[end] in ".,:-/" and (text[end + 1 : end + 2].isdigit() or text[end : end + 2] == "-X"):
+        return True
+    return _MAIL.match(text, end) is not None
 
 
 class _Before:
     """What the words before a number say of it, found out when first asked."""
 
-    def __init__(self, text: str, begin: int) -> None:
-        self._text, self._begin = text, begin
+    def __init__(self, text: str, begin: int, another: int = 0) -> None:
+        self._text, self._begin, self._another = text, begin, another
 
     @cached_property
     def said(self) -> bool:
-        """Whether a word not far before says that a telephone number follows."""
-        low = max(0, self._begin - _NEAR)
-        window = self._text[low : self._begin].lower()
+        """Whether a word not far before, or a number right before, says that a telephone number
+        follows."""
+        low = max(0, self._begin - _NEAR - _LONGEST_PLACEHOLDER)
+        window = self._text[low : self._begin]
+        more = _ANOTHER.search(window.lower().replace("<phone", "<PHONE"))
+        if more and (more[1] or 0 < self._another == self._begin - len(more[0])):
+            return True
+        window = _PLACEHOLDER.sub(" ", window)[-_NEAR:].lower()
         words = _WORD.findall(window)
-        if words and low and self._text[low - 1].isalpha() and window[0].isalpha():
-            del words[0]  # its beginning is cut off
+        if words and low and window[0].isalpha():
+            del words[0]  # its beginning may be cut off
         if any(word in _WORDS or word.startswith(_STEMS) for word in words):
             return True
         return any(sign in window for sign in _SIGNS) or _LABEL.search(window) is not None
@@ -177,8 +231,10 @@ def _is_phone(
     if brackets != number.count(")") or brackets > 2:
         return False
     digits = "".join(_GROUP.findall(number))
-    if number.lstrip("(").startswith("+") or (digits.startswith("00") and digits[2:3] != "0"):
-        if "+" not in number[:3] and not before.said and (not alone or number.isdigit()):
+    if _ISBN.fullmatch(number) and weighted(digits, range(10, 0, -1)) % 11 == 0:
+        return False
+    if _ABROAD.match(number):
+        if "+" not in number[:3] and not before.said and not alone:
             return False
         return _is_international(number, digits, before)
     if len(digits) >= _MOST_DIGITS or len(sizes) > _MOST_NATIONAL_GROUPS or sizes.count(1) > 2:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import polars as pl
 
@@ -25,7 +24,7 @@ from llamakit.corpus.pii import (
     people,
     postal,
 )
-from llamakit.corpus.pii.phones import find_phones
+from llamakit.corpus.pii.phones import PhoneFinder
 
 Finder = Callable[[str, int, int], Iterator[tuple[int, int]]]
 """Of a text and the start and end of a hit: spans of the kind, at or near the hit."""
@@ -33,6 +32,7 @@ Finder = Callable[[str, int, int], Iterator[tuple[int, int]]]
 _DASHES = r"\u{a0}\u{2010}-\u{2015}\u{202f}"
 _NUMBER = rf"[0-9](?:[ .\-/(){_DASHES}]{{0,3}}[0-9]){{6,}}"
 _DIGITS_APART = rf"[0-9](?:[ \-{_DASHES}]?[0-9]){{11,}}"
+_GIVEN = credentials.GIVEN.replace(r"\u00a0", r"\u{a0}")
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def triggers(kinds: Sequence[str], regions: Sequence[str]) -> list[Trigger]:
         Trigger(
             _NUMBER,
             (
-                ("phone", partial(find_phones, regions=numbering.chosen(regions))),
+                ("phone", PhoneFinder(numbering.chosen(regions))),
                 ("national_id", national_ids.find_national_ids),
             ),
         ),
@@ -74,7 +74,7 @@ def triggers(kinds: Sequence[str], regions: Sequence[str]) -> list[Trigger]:
             r"[A-Z]{2}[ -]?[0-9]{2}[ -]?[0-9]{2}[ -]?[0-9]{2}[ -]?[A-D]|[A-Z]{5}[0-9]{4}[A-Z]"
             r"|[A-Z]{6} ?[0-9LMNP-V]{2} ?[A-Z][0-9LMNP-V]{2} ?[A-Z]"
             r"|[A-Z]{3,4}[ -]?[0-9]{6}[ -]?[0-9A-Z]{3}"
-            r"|[A-Z][0-9]{6}\([0-9A]\)",
+            r"|[A-Z][0-9]{6}\([0-9A]\)|[0-9]{6}[A-FU-Y][0-9]{3}[0-9A-Y]",
             (("national_id", national_ids.find_lettered_ids),),
         ),
         Trigger(r"[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}", (("ip", network.find_ipv4),)),
@@ -88,7 +88,7 @@ def triggers(kinds: Sequence[str], regions: Sequence[str]) -> list[Trigger]:
             r"|pypi-AgE|dop_v1_|SG\.[A-Za-z0-9]|key-[0-9a-f]{4}|SK[0-9a-f]{8}|AC[0-9a-f]{8}"
             r"|sq0|EAACE|shp[acps][ats]_|lin_api_"
             r"|dckr_pat_|AGE-SECRET|PMAK-|rubygems_|eyJ|:AA[A-Za-z0-9_-]{33}"
-            r"|ssh-[a-z0-9]{3,7} AAAA",
+            r"|ssh-[a-z0-9]{3,7} AAAA|hooks\.slack\.com/[a-z]",
             (("credential", credentials.find_tokens),),
         ),
         Trigger(
@@ -96,10 +96,7 @@ def triggers(kinds: Sequence[str], regions: Sequence[str]) -> list[Trigger]:
         ),
         Trigger(r"://[^\s/@:]{1,64}:[^\s/@]{1,128}@", (("credential", credentials.find_logins),)),
         Trigger(
-            r"(?i)(?:pass(?:word|wd|phrase|code)?|pwd|secret(?:[_-]access[_-]key)?|token"
-            r"|bearer|credentials?"
-            rf"|{credentials.KEYS})"
-            r"(?:[\"']?[ \t]{0,4}(?:=>|:=|=|:)[ \t]{0,4}"
+            rf"(?i){credentials.NAMES}(?:{_GIVEN}"
             r"|(?: [a-z]{2,7}){1,4}:? {1,2})[\"'`]?[^\s\"'<>(){}\[\],;]{4}",
             (("credential", credentials.find_passwords),),
         ),

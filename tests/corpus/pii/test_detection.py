@@ -95,7 +95,28 @@ FOUND = [
     ("db_password: Tr0ub4dor&3", "Tr0ub4dor&3", "credential"),
     ("my password is Tr0ub4dor.", "Tr0ub4dor", "credential"),
     ("Authorization: Bearer abc123def456", "abc123def456", "credential"),
-]
+    ("Talk (703-719-6406, Ann)", "703-719-6406", "phone"),
+    ("or (+48 698 728 536)", "+48 698 728 536", "phone"),
+    ("電話番号は080-4913-0642です", "080-4913-0642", "phone"),
+    ("טלפון: 02-9514-255", "02-9514-255", "phone"),
+    ("फ़ोन: 09715174700", "09715174700", "phone"),
+    ("Τηλ. 6931 105346", "6931 105346", "phone"),
+    ("Mob.: 04263633446", "04263633446", "phone"),
+    ("My number: 606 751 990", "606 751 990", "phone"),
+    ("in the file 0043526179653014", "0043526179653014", "phone"),
+    ("henkilötunnus 120225A605A", "120225A605A", "national_id"),
+    ("personas kods 080216-23458", "080216-23458", "national_id"),
+    ("személyi szám: 27801166537", "27801166537", "national_id"),
+    ("주민번호 790425-2170860", "790425-2170860", "national_id"),
+    ("身份證 B283934047", "B283934047", "national_id"),
+    ("IR060334725938496135384629", "IR060334725938496135384629", "iban"),
+    ("HF_TOKEN=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",
+     "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", "credential"),
+    ("https://hooks.slack.com/services/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",
+     "hooks.slack.com/services/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", "credential"),
+    ("Passwort: eKhDzw1yM", "eKhDzw1yM", "credential"),
+    ("mot de passe\u00a0: UW8SXZvSV", "UW8SXZvSV", "credential"),
+]  # fmt: skip
 
 DECOYS = [
     "meet us @ noon, @home and user@localhost",
@@ -131,6 +152,12 @@ DECOYS = [
     "9.0.0 - 2023-09-26",
     "Windows 10.0.19041.1 and Chrome/91.0.44.12",
     "In article <1993Apr5.02@host.example>",
+    "RFC sections 3.4.9.7 and 4.1, rv:1.9.1.20",
+    "like Gecko) CriOS/60.0.819.0 Mobile/27X774 and Safari/6534.23.6",
+    "ISBN: 0-8306-8360-7 0-8306-3360-X and 0-01-955672-1",
+    "example.com/x/status/590114523570771307",
+    "chr20:53897277-25420044",
+    "usuario=^USER^&contraseña=^PASS^",
 ]
 
 
@@ -144,6 +171,33 @@ def test_found_where_it_stands(text: str, secret: str, kind: str) -> None:
 @pytest.mark.parametrize("text", DECOYS)
 def test_what_only_looks_like_it_stays(text: str) -> None:
     assert find_pii(text, KINDS, REGIONS) == []
+
+
+def test_a_number_after_a_number() -> None:
+    text = "Durham, NC (919) 660-5111 or 660-5100 and 660-5101, not 660-5102"
+    spans = find_pii(text, KINDS, REGIONS)
+    numbers = ["(919) 660-5111", "660-5100", "660-5101"]
+    assert [text[s.start : s.end] for s in spans] == numbers
+    others = find_pii("it was (1) or 660-5100", KINDS, REGIONS)
+    assert others == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(919) 660-5111 or 660-5100 and 660-5101",
+        "Kan,gagne  0.042  555 0100  212-555-0123  0.095  0.095 0.095",
+        "Message-Id: <9304201120.AA03219@host.example>, 30 901820",
+        "fax 212-555-0123 12 345 67 89 10 2000 3000",
+        "key 12345678 name 7654321, call 020 7946 0018, then 7654321 pieces of 1234567",
+        *(text for text, _, _ in FOUND),
+        *DECOYS,
+    ],
+)
+def test_cleaned_text_is_clean(text: str) -> None:
+    """What stands in a find's place neither makes nor hides another find."""
+    cleaned = replaced(text, find_pii(text, KINDS, REGIONS), placeholder)
+    assert find_pii(cleaned, KINDS, REGIONS) == []
 
 
 def test_texts_are_told_apart() -> None:
