@@ -35,7 +35,7 @@ class Tokenize(Sharded):
     """Seed of the choice of held-out documents."""
 
     makes: ClassVar = Tokens
-    revision: ClassVar = 2
+    revision: ClassVar = 3
     panel: ClassVar = "Tokenizer"
 
     def run(self, draft: Draft[Tokens]) -> Outcome:
@@ -104,6 +104,8 @@ class Shard:
             repeats=self.scratch.with_suffix(".repeats"),
             sources=self.scratch.with_suffix(".sources"),
             names=self.scratch.with_suffix(".names"),
+            ids=self.scratch.with_suffix(".ids"),
+            id_lengths=self.scratch.with_suffix(".id-lengths"),
         )
 
 
@@ -119,13 +121,15 @@ def encode_shard(shard: Shard) -> dict[str, Any]:
     from llamakit.text.tokens import is_held_out, write_part
 
     encoder, vocab_size = _encoder(shard.model_path)
-    frame = read_shard(shard.documents, ["text", "source"])
+    frame = read_shard(shard.documents, ["id", "text", "source"])
     texts = frame["text"]
     repeats = [
         0 if is_held_out(text, *shard.split) else times
         for text, times in zip(texts, frame["repeats"], strict=True)
     ]
-    lengths = write_part(shard.part(), encoder.encode(texts), repeats, frame["source"], vocab_size)
+    lengths = write_part(
+        shard.part(), encoder.encode(texts), repeats, frame["source"], frame["id"], vocab_size
+    )
     counts = count_sources(
         frame["source"],
         texts.str.len_bytes().to_numpy().astype(np.int64),

@@ -5,6 +5,8 @@
     order.bin       uint32 document indices to train on; an up-sampled document stands in it often
     validation.bin  uint32 document indices kept out of training
     sources.bin     uint32 a document: the source it is of
+    names.bin       the documents' ids in UTF-8, one after another
+    name_ends.bin   uint64 a document: where in names.bin its id ends
     tokens.json     dtype, vocabulary size, counts, and the sources' names
     tokenizer.model the vocabulary that the ids are of
 
@@ -35,6 +37,8 @@ OFFSETS_FILE = "offsets.bin"
 ORDER_FILE = "order.bin"
 VALIDATION_FILE = "validation.bin"
 SOURCES_FILE = "sources.bin"
+NAMES_FILE = "names.bin"
+NAME_ENDS_FILE = "name_ends.bin"
 INDEX_FILE = "tokens.json"
 
 Writing = Callable[[str], AbstractContextManager[Path]]
@@ -63,6 +67,10 @@ class TokenStore:
     """uint32 [n_documents]: the place of each document's source among `sources`."""
     sources: tuple[str, ...]
     """Names, in the order of their first documents."""
+    names: NDArray[np.uint8]
+    """The documents' ids in UTF-8."""
+    name_ends: NDArray[np.uint64]
+    """uint64 [n_documents]: where in `names` each ends."""
 
     @classmethod
     def open(cls, folder: Path) -> TokenStore:
@@ -78,8 +86,8 @@ class TokenStore:
             raise InputError("there is no tokens.json here", where=str(folder)) from None
         except ValueError as error:  # not JSON, or not UTF-8
             raise InputError(f"not valid JSON ({error})", where=str(index_path)) from None
-        # Stores of before sources were kept are of one, which has no name.
-        named = "sources" in index
+        # Stores of before sources and ids were kept: of one source, and nothing has a name.
+        named, identified = "sources" in index, "name_bytes" in index
         return cls(
             tokens=_mapped(folder / TOKENS_FILE, index["dtype"], index["tokens"]),
             offsets=_mapped(folder / OFFSETS_FILE, "<u8", index["documents"] + 1),
@@ -90,6 +98,12 @@ class TokenStore:
             if named
             else np.zeros(index["documents"], "<u4"),
             sources=tuple(index["sources"]) if named else ("",),
+            names=_mapped(folder / NAMES_FILE, "u1", index.get("name_bytes", 0))
+            if identified
+            else np.empty(0, "u1"),
+            name_ends=_mapped(folder / NAME_ENDS_FILE, "<u8", index["documents"])
+            if identified
+            else np.zeros(index["documents"], "<u8"),
         )
 
     @property
@@ -105,6 +119,12 @@ class TokenStore:
     def document(self, index: int) -> NDArray[Any]:
         """Ids of one document, BOS and EOS included."""
         return self.tokens[int(self.offsets[index]) : int(self.offsets[index + 1])]
+
+    def name(self, index: int) -> str:
+        """The id of one document; its number where the store does not know it."""
+        begin = int(self.name_ends[index - 1]) if index else 0
+        name = bytes(self.names[begin : int(self.name_ends[index])]).decode("utf-8")
+        return name or f"document {index}"
 
 
 def is_held_out(text: str, share: float, seed: int) -> bool:
@@ -128,6 +148,10 @@ class TokenPart:
     """uint32: the source of each document, by its place among the part's names."""
     names: Path
     """JSON: the names of the part's sources, in the order of their first documents."""
+    ids: Path
+    """The documents' ids in UTF-8, one after another."""
+    id_lengths: Path
+    """uint32: bytes of each document's id."""
 
 
 def write_part(
@@ -135,6 +159,7 @@ def write_part(
     documents: Iterable[bytes],
     repeats: Sequence[int],
     sources: Iterable[str],
+    names: Iterable[str],
     vocab_size: int,
 ) -> NDArray[np.uint32]:
     """Write one shard's documents into its scratch files.
@@ -143,6 +168,7 @@ def write_part(
         documents: ids of each with its BOS and EOS, as bytes in the store's dtype (`Encoder`).
         repeats: how often each is read in an epoch.
         sources: the name of each one's source.
+        names: each one's id.
 
     Returns:
         uint32: tokens of each document.
@@ -155,13 +181,17 @@ def write_part(
     lengths = (np.diff(ends) // token_dtype(vocab_size).itemsize).astype("<u4")
     codes: dict[str, int] = {}
     source_of = [codes.setdefault(name, len(codes)) for name in sources]
+    encoded = [name.encode("utf-8") for name in names]
     for path, values in (
         (part.lengths, lengths),
         (part.repeats, np.asarray(repeats, dtype="<u4")),
         (part.sources, np.asarray(source_of, dtype="<u4")),
+        (part.id_lengths, np.asarray([len(name) for name in encoded], dtype="<u4")),
     ):
         with atomic_file(path) as temporary:
             values.tofile(temporary)
+    with atomic_file(part.ids) as temporary:
+        temporary.write_bytes(b"".join(encoded))
     with atomic_file(part.names) as temporary:
         temporary.write_text(json.dumps(list(codes)), encoding="utf-8")
     return lengths
@@ -181,16 +211,22 @@ def join_parts(parts: Sequence[TokenPart], vocab_size: int, writing: Writing) ->
     documents = np.arange(len(lengths), dtype="<u4")
     order = np.repeat(documents, repeats)
     validation = documents[repeats == 0]
-    with writing(TOKENS_FILE) as path, path.open("wb") as target:
-        for part in parts:
-            with part.tokens.open("rb") as source:
-                shutil.copyfileobj(source, target, 1 << 20)
+    for name, pieces in (
+        (TOKENS_FILE, [part.tokens for part in parts]),
+        (NAMES_FILE, [part.ids for part in parts]),
+    ):
+        with writing(name) as path, path.open("wb") as target:
+            for piece in pieces:
+                with piece.open("rb") as source:
+                    shutil.copyfileobj(source, target, 1 << 20)
+    name_ends = np.cumsum(_joined([part.id_lengths for part in parts]), dtype="<u8")
     source_of, sources = _joined_sources(parts)
     for name, values in (
         (OFFSETS_FILE, offsets),
         (ORDER_FILE, order),
         (VALIDATION_FILE, validation),
         (SOURCES_FILE, source_of),
+        (NAME_ENDS_FILE, name_ends),
     ):
         with writing(name) as path:
             values.tofile(path)
@@ -203,6 +239,7 @@ def join_parts(parts: Sequence[TokenPart], vocab_size: int, writing: Writing) ->
         "validation_tokens": int(lengths[validation].sum(dtype=np.int64)),
     }
     index = {"dtype": token_dtype(vocab_size).str, "vocab_size": vocab_size, **counts}
+    index["name_bytes"] = int(name_ends[-1]) if len(name_ends) else 0
     index["sources"] = sources
     with writing(INDEX_FILE) as path:
         text = json.dumps(index, indent=2, ensure_ascii=False) + "\n"

@@ -110,7 +110,7 @@ class PackedDocuments:
         """The documents in the rows of `step`, all processes' rows, in the order they are read."""
         begin = step * self._rows * self._seq_len
         documents = (d for d, _, _ in self._spans(begin, begin + self._rows * self._seq_len + 1))
-        return list(dict.fromkeys(f"document {document}" for document in documents))
+        return list(dict.fromkeys(self._store.name(document) for document in documents))
 
     def once(self, limit: int | None = None) -> Iterator[Batch]:
         """The order read once from its beginning, up to `limit` tokens; the last row is padded."""

@@ -24,6 +24,8 @@ SHARDS = [
     ([[1, 2], [1, 399, 2], [1, 8, 2]], [0, 3, 1], ["wiki", "bücher", "web"]),
 ]
 
+NAMES = [["a.jsonl:1", "zoë"], [], ["", "x" * 300, "b\n2"]]
+
 
 def build(folder: Path, vocab_size: int = 400) -> dict[str, int]:
     def writing(name: str) -> AbstractContextManager[Path]:
@@ -31,9 +33,9 @@ def build(folder: Path, vocab_size: int = 400) -> dict[str, int]:
 
     parts = []
     for index, (documents, repeats, sources) in enumerate(SHARDS):
-        part = TokenPart(*(folder / "work" / f"{index}.{name}" for name in "tlrsn"))
+        part = TokenPart(*(folder / "work" / f"{index}.{name}" for name in "tlrsnib"))
         packed = [np.array(ids, token_dtype(vocab_size)).tobytes() for ids in documents]
-        lengths = write_part(part, packed, repeats, sources, vocab_size)
+        lengths = write_part(part, packed, repeats, sources, NAMES[index], vocab_size)
         assert lengths.tolist() == list(map(len, documents))
         parts.append(part)
     return join_parts(parts, vocab_size, writing)
@@ -55,6 +57,23 @@ def test_documents_order_and_validation(tmp_path: Path) -> None:
         "validation": 1,
         "validation_tokens": 2,
     }
+
+
+def test_the_id_of_each_document(tmp_path: Path) -> None:
+    build(tmp_path)
+    store = TokenStore.open(tmp_path)
+    names = [store.name(i) for i in range(store.n_documents)]
+    assert names == ["a.jsonl:1", "zoë", "document 2", "x" * 300, "b\n2"]
+
+
+def test_a_store_of_before_ids_were_kept(tmp_path: Path) -> None:
+    build(tmp_path)
+    index = json.loads((tmp_path / "tokens.json").read_text())
+    del index["name_bytes"]
+    (tmp_path / "tokens.json").write_text(json.dumps(index))
+    for name in ("names.bin", "name_ends.bin"):
+        (tmp_path / name).unlink()
+    assert TokenStore.open(tmp_path).name(3) == "document 3"
 
 
 def test_the_source_of_each_document(tmp_path: Path) -> None:

@@ -28,8 +28,9 @@ def make_store(folder: Path) -> TokenStore:
     documents = [
         np.arange(100 * d, 100 * d + n, dtype="<u2").tobytes() for d, n in enumerate(LENGTHS)
     ]
-    part = TokenPart(*(folder / name for name in "tlrsn"))
-    write_part(part, documents, REPEATS, SOURCES, vocab_size=1000)
+    part = TokenPart(*(folder / name for name in "tlrsnib"))
+    names = [f"doc-{d}" for d in range(len(LENGTHS))]
+    write_part(part, documents, REPEATS, SOURCES, names, vocab_size=1000)
     join_parts([part], 1000, lambda name: atomic_file(folder / "store" / name))
     return TokenStore.open(folder / "store")
 
@@ -128,6 +129,17 @@ class Recorded:
     def __getitem__(self, places: slice) -> NDArray[np.uint16]:
         self.read |= set(range(*places.indices(len(self.array))))
         return self.array[places]
+
+
+def test_the_documents_of_a_step_are_those_that_are_read(token_store: TokenStore) -> None:
+    documents = loader(token_store)
+    for step in range(30):
+        batches = documents.batch(step)
+        tokens = [*flat(batches, "ids_BL"), flat(batches, "targets_BL")[-1]]
+        read = list(dict.fromkeys(f"doc-{token // 100}" for token in tokens))
+        assert documents.ids(step) == read
+        # Whichever process asks: all rows of the step are meant.
+        assert loader(token_store, share=Share(1, 2)).ids(step) == read
 
 
 @pytest.mark.parametrize("isolated", [False, True])
@@ -257,6 +269,14 @@ def test_every_dialogue_once_an_epoch(packed: bool) -> None:
         }
         assert sum(b.tokens for b in batches) == sum(lengths)
     assert rows.fill == pytest.approx(sum(lengths) / (16 * rows.n_rows))
+
+
+def test_the_dialogues_of_a_step_are_those_that_are_read() -> None:
+    lengths = [3, 9, 4, 12, 1, 7, 16, 5]
+    rows = PackedDialogues(dialogue_tokens(lengths), seq_len=16, rows=2, micro_rows=1, seed=1)
+    for step in range(2 * rows.steps_per_epoch):
+        read = {i // 100 - 1 for i in flat(rows.batch(step), "ids_BL") if i}
+        assert set(rows.ids(step)) == {f"d{index}" for index in read}
 
 
 def test_rows_are_shuffled_by_epoch_and_seed() -> None:

@@ -47,9 +47,14 @@ class Sounds(Stage):
         texts = [f"the {a} says {s} ." for a, s in zip(ANIMALS, SOUNDS, strict=True)] * self.repeats
         vocabulary = train_vocabulary(texts, draft.path, size=330)
         ids = list(Encoder(vocabulary).encode(texts))
-        part = TokenPart(*(draft.work / name for name in "tlrsn"))
+        part = TokenPart(*(draft.work / name for name in "tlrsnib"))
         write_part(
-            part, ids, [1] * (len(ids) - 4) + [0] * 4, ["a", "b"] * (len(ids) // 2), vocabulary.size
+            part,
+            ids,
+            [1] * (len(ids) - 4) + [0] * 4,
+            ["a", "b"] * (len(ids) // 2),
+            [f"text-{index}" for index in range(len(ids))],
+            vocabulary.size,
         )
         return Outcome(counts=join_parts([part], vocabulary.size, draft.writing))
 
