@@ -96,6 +96,16 @@ class Pretrain(Stage):
     dtype: Identity[Literal["fp32", "bf16"] | None] = None
     """What the model computes in; bf16 keeps fp32 master weights. Small presets take fp32: on a
     processor bf16 is 1.4 times as fast where it has the instructions, else 7 times slower."""
+    on_anomaly: Identity[Literal["stop", "skip", "rollback"]] = "skip"
+    """What to do when a loss or gradient is not finite, or the loss jumps: stop, pass over that
+    batch, or go back to before it and pass over all batches since."""
+    spike: Identity[Annotated[float, Ge(0)]] = 10.0
+    """A loss is a jump when it is above the median of the last 128 by more than so many of their
+    (robust) standard deviations; 0: never."""
+    anomaly_limit: Identity[Annotated[int, Ge(0)]] = 5
+    """Anomalies in 200 steps to bear; one more ends the run."""
+    rollback_every: Identity[Annotated[int, Ge(1)]] = 100
+    """A rollback goes to a step that this divides, at least half of it back."""
     validation_tokens: Identity[Annotated[int, Ge(0)]] = 65_536
     """Held-out tokens to measure the loss on, at most."""
     seed: Identity[Annotated[int, Ge(0)]] = 0
@@ -108,6 +118,10 @@ class Pretrain(Stage):
     """Compile the model first: slow to start, faster steps."""
     checkpoint_every: Execution[Annotated[int, Ge(0)]] = 250
     """Steps between checkpoints; 0 saves only when the run is stopped."""
+    keep_checkpoints: Execution[Annotated[int, Ge(1)]] = 2
+    """The newest that are kept while the run goes on."""
+    keep_every: Execution[Annotated[int, Ge(0)]] = 0
+    """Keep the checkpoints of steps that this divides as well; 0: none."""
     log_every: Execution[Annotated[int, Ge(1)]] = 10
     """Steps between rows of the metrics log."""
     eval_every: Execution[Annotated[int, Ge(0)]] = 0
@@ -175,9 +189,15 @@ class Pretrain(Stage):
             weight_decay=self.weight_decay,
             clip=self.clip,
             dtype=self.dtype,
+            on_anomaly=self.on_anomaly,
+            spike=self.spike,
+            anomaly_limit=self.anomaly_limit,
+            rollback_every=self.rollback_every,
             device=device,
             compile=self.compile,
             checkpoint_every=self.checkpoint_every,
+            keep_checkpoints=self.keep_checkpoints,
+            keep_every=self.keep_every,
             log_every=self.log_every,
             eval_every=self.eval_every or max(1, steps // 10),
         )
@@ -215,7 +235,9 @@ class Pretrain(Stage):
         counts = {
             "parameters": config.parameters(),
             "steps": steps,
-            "tokens": steps * rows * self.seq_len,
+            "tokens": int(metrics["tokens"]),
+            "anomalies": int(metrics.pop("anomalies")),
+            "passed_over": int(metrics.pop("passed_over")),
             "validation_tokens": sum(batch.tokens for batch in validation),
         }
         measured = "validation_loss" if validation else "loss"

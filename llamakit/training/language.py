@@ -53,8 +53,8 @@ def train_language_model(
         facts: what the card tells of the data.
 
     Returns:
-        Metrics for the record: `loss`, `tokens`, and of validation data `validation_loss` and
-        `perplexity`.
+        Metrics for the record: `loss`, `tokens` (trained on), `anomalies` (batches) and
+        `passed_over` (steps, for them), and of validation data `validation_loss` and `perplexity`.
     """
 
     def evaluate(model: nn.Module) -> dict[str, float]:
@@ -77,6 +77,10 @@ def train_language_model(
         metrics["perplexity"] = math.exp(min(metrics["validation_loss"], 700))
     shown = {name.replace("_", " "): value for name, value in metrics.items()}
     shown["tokens"] = result.tokens
+    metrics["anomalies"] = float(result.anomalies)
+    metrics["passed_over"] = float(result.passed_over)
+    if result.passed_over:
+        shown["steps passed over"] = result.passed_over
     card = model_card(title, about, model.config, plan, {**facts, **shown})
     save_model(draft.path, model, vocabulary, chat=chat, card=card)
     parameters = model.config.parameters()
