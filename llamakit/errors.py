@@ -44,6 +44,16 @@ class GateError(LlamakitError):
     exit_code = 4
 
 
+class FellowError(Exception):
+    """Another process of the same run failed, and all end with it. Its text is empty where that one
+    has been heard.
+    """
+
+    def __init__(self, text: str, exit_code: int) -> None:
+        self.exit_code = exit_code
+        super().__init__(text)
+
+
 class Stopped(BaseException):
     """SIGINT or SIGTERM asked the run to stop; what can be resumed has been saved. SIGPIPE stands
     for a reader of the output who has gone.

@@ -18,6 +18,7 @@ from llamakit.alignment.window import fit_answers
 from llamakit.errors import InputError
 from llamakit.text.vocabulary import Vocabulary
 from llamakit.training.micro_batch import MicroBatch
+from llamakit.training.share import ALONE, Share
 
 Ids = NDArray[np.int32]
 
@@ -45,6 +46,8 @@ class PairBatch(MicroBatch):
     margin_P: Tensor
     chosen_safe_P: Tensor
     rejected_safe_P: Tensor
+    counts: bool = True
+    """False of a micro-batch that only keeps step with other processes: its loss is 0."""
 
 
 def tokenise_pairs(
@@ -140,7 +143,10 @@ class PairBatches:
         seed: int,
         margin: MarginSize,
         pad: int,
+        share: Share = ALONE,
     ) -> None:
+        """`share`: which process this is; it gets its share of every batch's pairs."""
+        self._share = share
         self._pairs = pairs
         self._batch_pairs = batch_pairs
         self._micro_pairs = micro_pairs
@@ -154,9 +160,11 @@ class PairBatches:
         """The micro-batches of a step, pairs of like length together."""
         pairs = self._picked(step)
         pairs.sort(key=lambda pair: max(len(pair.chosen), len(pair.rejected)), reverse=True)
+        parts = self._share.micro_batches(len(pairs), self._micro_pairs)
         return [
-            self._tensors(pairs[start : start + self._micro_pairs])
-            for start in range(0, len(pairs), self._micro_pairs)
+            # A process that has fewer than another one reads a pair that does not count.
+            self._tensors(pairs[part.start : part.stop] or pairs[:1], counts=bool(part))
+            for part in parts
         ]
 
     def ids(self, step: int) -> list[str]:
@@ -169,7 +177,7 @@ class PairBatches:
         picked = order[place * self._batch_pairs : (place + 1) * self._batch_pairs]
         return [self._pairs[index] for index in picked]
 
-    def _tensors(self, pairs: Sequence[Pair]) -> PairBatch:
+    def _tensors(self, pairs: Sequence[Pair], *, counts: bool) -> PairBatch:
         rows = [pair.chosen for pair in pairs] + [pair.rejected for pair in pairs]
         ids_RL, lengths_R = pad_right(rows, self._pad)
         labels = [safety_labels(pair.safety) for pair in pairs]
@@ -179,5 +187,6 @@ class PairBatches:
             margin_P=torch.tensor([margin_of(pair.grade, self._margin) for pair in pairs]),
             chosen_safe_P=torch.tensor([chosen for chosen, _ in labels]),
             rejected_safe_P=torch.tensor([rejected for _, rejected in labels]),
-            tokens=int(lengths_R.sum()),
+            tokens=int(lengths_R.sum()) if counts else 0,
+            counts=counts,
         )

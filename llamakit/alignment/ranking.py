@@ -64,15 +64,15 @@ def objective(safety_aux_weight: float, centring_weight: float) -> Objective[Pai
         ranking = ranking_loss(chosen_P, rejected_P, batch.margin_P).sum()
         safety = safety_loss(chosen_P, rejected_P, batch.chosen_safe_P, batch.rejected_safe_P).sum()
         centring = centring_loss(chosen_P, rejected_P).sum()
-        return Loss(
-            total=ranking + safety_aux_weight * safety + centring_weight * centring,
-            count=float(len(batch.margin_P)),
-            figures={
-                "ranking_loss": ranking.detach(),
-                "safety_loss": safety.detach(),
-                "accuracy": (chosen_P > rejected_P).sum(),
-                "score": (chosen_P + rejected_P).detach().sum() / 2,
-            },
-        )
+        total = ranking + safety_aux_weight * safety + centring_weight * centring
+        figures = {
+            "ranking_loss": ranking.detach(),
+            "safety_loss": safety.detach(),
+            "accuracy": (chosen_P > rejected_P).sum(),
+            "score": (chosen_P + rejected_P).detach().sum() / 2,
+        }
+        if not batch.counts:
+            return Loss(0.0 * total, 0.0, dict.fromkeys(figures, 0.0))
+        return Loss(total, float(len(batch.margin_P)), figures)
 
     return loss_of

@@ -10,8 +10,9 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import TextIO
 
-from llamakit.errors import LlamakitError, Stopped
+from llamakit.errors import FellowError, LlamakitError, Stopped
 from llamakit.events import Events
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -26,6 +27,8 @@ def explain(error: BaseException) -> tuple[str, int]:
         return f"stopped by {name}; the same command continues where it was", error.exit_code
     if isinstance(error, KeyboardInterrupt):
         return "stopped by SIGINT; the same command continues where it was", 130
+    if isinstance(error, FellowError):
+        return str(error), error.exit_code
     if isinstance(error, LlamakitError):
         return f"error: {error}", error.exit_code
     if _is_disk_full(error):
@@ -65,8 +68,12 @@ def _is_disk_full(error: BaseException) -> bool:
 
 
 @contextmanager
-def exit_on_failure() -> Iterator[None]:
+def exit_on_failure(speaker: str = "", tell: TextIO | None = None) -> Iterator[None]:
     """End the process with the right code and paragraph whatever the block raises.
+
+    Args:
+        speaker: who says the paragraph, where several processes might.
+        tell: where it is said, stderr by default.
 
     SIGINT and SIGTERM raise `Stopped` from here on, so that a stop while libraries still load ends
     as one during the work does; what to do instead is `stoppable`'s.
@@ -84,9 +91,9 @@ def exit_on_failure() -> Iterator[None]:
         text, code = explain(error)
         with suppress(OSError):  # stderr may be closed, or on the full disk itself
             if os.environ.get("LLAMAKIT_DEBUG"):
-                traceback.print_exc()
+                traceback.print_exc(file=tell or sys.stderr)
             if text:
-                print(text, file=sys.stderr)
+                print(speaker + text, file=tell or sys.stderr)
         sys.exit(code)
     finally:
         # What is left to do is the interpreter's own: it stops as any process does.
@@ -131,11 +138,17 @@ def _forget_output() -> None:
 
 
 @contextmanager
-def stoppable(events: Events) -> Iterator[None]:
-    """Turn SIGINT and SIGTERM into `events.stop` while the block runs."""
+def stoppable(events: Events, *, once: bool = False) -> Iterator[None]:
+    """Turn SIGINT and SIGTERM into `events.stop` while the block runs.
+
+    Args:
+        once: a signal that comes again is the same one. torchrun passes on what a scheduler has
+            sent to every process already, and ends by itself whoever takes too long.
+    """
 
     def on_signal(number: int, frame: FrameType | None) -> None:
-        events.stop(number)
+        if not (once and events.stopping):
+            events.stop(number)
 
     before = {number: signal.signal(number, on_signal) for number in _STOP_SIGNALS}
     try:

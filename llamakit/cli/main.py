@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import TextIO
 
 from llamakit import __version__
 
@@ -21,12 +22,28 @@ def main() -> None:
     _open_closed_streams()
     from llamakit.cli.failures import exit_on_failure
 
-    with exit_on_failure():
+    speaker, tell = _speaker()
+    with exit_on_failure(speaker, tell):
         from llamakit.cli.app import build
 
         completing = any(name.endswith("_COMPLETE") for name in os.environ)
         chosen = None if completing else next((w for w in words if not w.startswith("-")), "")
         build(chosen)()
+
+
+def _speaker() -> tuple[str, TextIO]:
+    """Who says what goes wrong, and where.
+
+    Of the processes that torchrun starts the first one speaks. The others show nothing else: all of
+    it would be the same.
+    """
+    from llamakit.engine.ranks import here
+
+    ranks, tell = here(), sys.stderr
+    if ranks.leads:
+        return "", tell
+    sys.stdout = sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - to the end
+    return f"rank {ranks.rank}: ", tell
 
 
 def _open_closed_streams() -> None:

@@ -60,10 +60,16 @@ def run(
     from llamakit.artifacts.store import Store
     from llamakit.cli.console import ConsoleEvents
     from llamakit.cli.failures import stoppable
-    from llamakit.errors import GateError
+    from llamakit.engine.ranks import here
+    from llamakit.errors import GateError, UsageError
     from llamakit.pipeline.plan import plan as make_plan
     from llamakit.pipeline.run import run_pipeline
 
+    if here().world > 1:
+        raise UsageError(
+            "a pipeline is run by one process, and torchrun started several",
+            fix="Run it without torchrun, and a stage that needs many devices by itself under it.",
+        )
     place = Store(store)
     spec, chosen = _select(file, set_, only, until, from_)
     make_plan(spec, chosen, place)  # finds missing and wrong inputs before anything runs

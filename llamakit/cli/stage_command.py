@@ -6,7 +6,7 @@ import inspect
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,6 +17,9 @@ from llamakit.cli.stage_values import as_toml, merged
 from llamakit.errors import GateError, InputError
 from llamakit.stages.registry import load_stage
 from llamakit.stages.stage import Answer, Stage
+
+if TYPE_CHECKING:
+    from llamakit.training.team import Team
 
 
 def add_stage(app: typer.Typer, command: str, *, full: bool) -> None:
@@ -48,8 +51,13 @@ def _command_function(stage: type[Stage]) -> Callable[..., None]:
         asked = given.pop("explain_", None)
         if asked is not None and not any(value not in (None, []) for value in given.values()):
             _explain_newest(stage, asked, shared["store"], shared["name"], json_=shared["json_"])
-        else:
-            _execute(stage, given, asked, **shared)
+            return
+        from llamakit.cli.failures import explain
+        from llamakit.engine.ranks import here
+        from llamakit.stages.together import meeting
+
+        with meeting(here(), stage, explain) as team:
+            _execute(stage, given, asked, team, **shared)
 
     annotations = {p.name: p.annotation for p in parameters}
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -103,6 +111,7 @@ def _execute(
     stage: type[Stage],
     given: dict[str, Any],
     asked: str | None,
+    team: Team | None,
     *,
     store: Path,
     name: str | None,
@@ -116,7 +125,8 @@ def _execute(
     from llamakit.artifacts.store import Store, check_name
     from llamakit.cli.console import ConsoleEvents
     from llamakit.cli.failures import stoppable
-    from llamakit.stages.produce import describe, forecast, prepare, produce, reusable
+    from llamakit.stages.produce import describe, forecast, prepare, reusable
+    from llamakit.stages.together import produce_together
 
     values = merged(stage, config, given)
     if show_config:
@@ -144,8 +154,8 @@ def _execute(
             plan["forecast"] = told.values
         print(json.dumps(plan, indent=2, ensure_ascii=False))
         return
-    with ConsoleEvents(quiet=quiet) as events, stoppable(events):
-        made = produce(built, place, name=name, force=force, events=events)
+    with ConsoleEvents(quiet=quiet) as events, stoppable(events, once=team is not None):
+        made = produce_together(built, place, team, name=name, force=force, events=events)
         if not made.reused:
             record = made.version.record
             events.note(

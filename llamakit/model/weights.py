@@ -7,6 +7,7 @@ several and an index), tokenizer files, a model card.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -42,6 +43,7 @@ def save_model(
     *,
     chat: bool,
     card: str,
+    weights: Mapping[str, Tensor] | None = None,
     shard_bytes: int = SHARD_BYTES,
 ) -> None:
     """Write a language model as a `LlamaForCausalLM` folder, in the dtype its weights have.
@@ -49,10 +51,12 @@ def save_model(
     Args:
         chat: whether the model knows the chat format; then the tokenizer carries its template.
         card: text of the model card (`README.md`).
+        weights: the weights by name, where the model itself does not hold all of them; each is
+            asked for once.
         shard_bytes: size from which weights are split over several files.
     """
     extra = {"architectures": ["LlamaForCausalLM"]}
-    _save(folder, model, vocabulary, extra, chat=chat, shard_bytes=shard_bytes)
+    _save(folder, model, vocabulary, extra, weights, chat=chat, shard_bytes=shard_bytes)
     write_json(
         folder / "generation_config.json",
         {
@@ -74,15 +78,18 @@ def save_reward_model(
     vocabulary: Vocabulary,
     *,
     card: str,
+    weights: Mapping[str, Tensor] | None = None,
     shard_bytes: int = SHARD_BYTES,
 ) -> None:
-    """Write a reward model as a `LlamaForSequenceClassification` folder with one label."""
+    """Write a reward model as a `LlamaForSequenceClassification` folder with one label; arguments
+    as in `save_model`.
+    """
     extra = {
         "architectures": ["LlamaForSequenceClassification"],
         "id2label": {"0": "score"},
         "label2id": {"score": 0},
     }
-    _save(folder, model, vocabulary, extra, chat=True, shard_bytes=shard_bytes)
+    _save(folder, model, vocabulary, extra, weights, chat=True, shard_bytes=shard_bytes)
     _write_card(folder, card)
 
 
@@ -158,6 +165,7 @@ def _save(
     model: Transformer | RewardModel,
     vocabulary: Vocabulary,
     extra: dict[str, Any],
+    weights: Mapping[str, Tensor] | None,
     *,
     chat: bool,
     shard_bytes: int,
@@ -167,18 +175,22 @@ def _save(
         raise InputError(
             f"the vocabulary has {vocabulary.size:,} pieces, the model {config.vocab_size:,}"
         )
-    dtype = str(next(model.parameters()).dtype).removeprefix("torch.")
+    weights = model.state_dict() if weights is None else weights
+    with torch.device("meta"):
+        shapes = {name: t.shape for name, t in type(model)(config).state_dict().items()}
+    dtype = weights["model.norm.weight"].dtype
+    sizes = {name: shape.numel() * dtype.itemsize for name, shape in shapes.items()}
     values = {
         **extra,
         **config.to_huggingface(),
-        "torch_dtype": dtype,
+        "torch_dtype": str(dtype).removeprefix("torch."),
         "bos_token_id": vocabulary.bos,
         "eos_token_id": vocabulary.eos,
         "pad_token_id": vocabulary.pad,
         "use_cache": True,
     }
     write_json(folder / CONFIG_FILE, values)
-    _write_weights(folder, model.state_dict(), shard_bytes)
+    _write_weights(folder, weights, sizes, shard_bytes)
     write_tokenizer_files(folder, vocabulary, max_seq_len=config.max_seq_len, chat=chat)
 
 
@@ -187,24 +199,28 @@ def _write_card(folder: Path, card: str) -> None:
         path.write_text(card, encoding="utf-8")
 
 
-def _write_weights(folder: Path, tensors: dict[str, Tensor], shard_bytes: int) -> None:
-    shards: list[dict[str, Tensor]] = [{}]
+def _write_weights(
+    folder: Path, tensors: Mapping[str, Tensor], sizes: Mapping[str, int], shard_bytes: int
+) -> None:
+    """Write tensors in the order of `sizes`, their bytes, holding those of one file at a time."""
+    shards: list[list[str]] = [[]]
     size = 0
-    for name, tensor in tensors.items():
-        if shards[-1] and size + tensor.nbytes > shard_bytes:
-            shards.append({})
+    for name, n_bytes in sizes.items():
+        if shards[-1] and size + n_bytes > shard_bytes:
+            shards.append([])
             size = 0
-        shards[-1][name] = tensor.detach().cpu().contiguous()
-        size += tensor.nbytes
+        shards[-1].append(name)
+        size += n_bytes
     names = [
         WEIGHTS_FILE if len(shards) == 1 else f"model-{i + 1:05d}-of-{len(shards):05d}.safetensors"
         for i in range(len(shards))
     ]
     for name, shard in zip(names, shards, strict=True):
         with atomic_file(folder / name) as path:
-            save_file(shard, path, metadata={"format": "pt"})
+            held = {key: tensors[key].detach().cpu().contiguous() for key in shard}
+            save_file(held, path, metadata={"format": "pt"})
     if len(shards) > 1:
-        total = sum(tensor.nbytes for tensor in tensors.values())
+        total = sum(sizes.values())
         places = {key: name for name, shard in zip(names, shards, strict=True) for key in shard}
         write_json(folder / INDEX_FILE, {"metadata": {"total_size": total}, "weight_map": places})
 

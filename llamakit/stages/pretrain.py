@@ -116,6 +116,14 @@ class Pretrain(Stage):
     """Threads on the processor; 0 lets torch choose."""
     compile: Execution[bool] = False
     """Compile the model first: slow to start, faster steps."""
+    parallel: Execution[Literal["ddp", "fsdp"]] = "ddp"
+    """Under torchrun: ddp copies the model to every process, fsdp shards weights, gradients and
+    optimizer."""
+    tensor_parallel: Execution[Annotated[int, Ge(1)]] = 1
+    """Under torchrun: processes that share the heads and columns of every layer."""
+    recompute: Execution[Literal["none", "blocks"]] = "none"
+    """Compute each block's activations again in the backward pass: a third more work, little
+    memory."""
     checkpoint_every: Execution[Annotated[int, Ge(0)]] = 250
     """Steps between checkpoints; 0 saves only when the run is stopped."""
     keep_checkpoints: Execution[Annotated[int, Ge(1)]] = 2
@@ -129,6 +137,7 @@ class Pretrain(Stage):
 
     makes: ClassVar = Model
     revision: ClassVar = 1
+    many_processes: ClassVar = True
     panel: ClassVar = "Training"
     presets: ClassVar = {name: _preset(name) for name in PRESETS}
 
@@ -153,6 +162,7 @@ class Pretrain(Stage):
             pick_device,
             warn_of_slow_bf16,
         )
+        from llamakit.training.parallel import parallel_of
         from llamakit.training.plan import TrainingPlan
 
         source = draft.input(self.tokens)
@@ -165,7 +175,10 @@ class Pretrain(Stage):
         assert self.dtype is not None
         config = self._shape(store.vocab_size)
         device = pick_device(self.device)
-        check_memory(config, self.dtype, device)
+        parallel = parallel_of(self.parallel, self.tensor_parallel, device)
+        check_memory(
+            config, self.dtype, device, shards=parallel.shard_count, tensor=self.tensor_parallel
+        )
         warn_of_slow_bf16(self.dtype, device, draft.events)
         rows = max(1, self.batch_tokens // self.seq_len)
         micro_rows = min(rows, self.micro_batch)
@@ -177,6 +190,7 @@ class Pretrain(Stage):
             micro_rows=micro_rows,
             seed=self.seed,
             isolate_documents=self.isolate_documents,
+            share=parallel.rows,
         )
         steps = self._steps(batches.tokens_per_epoch, rows * self.seq_len)
         plan = TrainingPlan(
@@ -195,6 +209,7 @@ class Pretrain(Stage):
             rollback_every=self.rollback_every,
             device=device,
             compile=self.compile,
+            recompute=self.recompute,
             checkpoint_every=self.checkpoint_every,
             keep_checkpoints=self.keep_checkpoints,
             keep_every=self.keep_every,
@@ -212,8 +227,10 @@ class Pretrain(Stage):
                 seed=self.seed,
                 isolate_documents=self.isolate_documents,
                 shuffle=False,
+                share=parallel.rows,
             )
             validation = list(held_out.once(self.validation_tokens))
+        validation_tokens = parallel.total(sum(batch.tokens for batch in validation))
         epochs = steps * rows * self.seq_len / batches.tokens_per_epoch
         metrics = train_language_model(
             draft,
@@ -231,6 +248,7 @@ class Pretrain(Stage):
                 "data": f"{batches.tokens_per_epoch:,} tokens, read {epochs:.3g} times",
                 "data digest": source.digest[:16],
             },
+            parallel=parallel,
         )
         counts = {
             "parameters": config.parameters(),
@@ -238,7 +256,7 @@ class Pretrain(Stage):
             "tokens": int(metrics["tokens"]),
             "anomalies": int(metrics.pop("anomalies")),
             "passed_over": int(metrics.pop("passed_over")),
-            "validation_tokens": sum(batch.tokens for batch in validation),
+            "validation_tokens": validation_tokens,
         }
         measured = "validation_loss" if validation else "loss"
         headline = f"{measured.replace('_', ' ')} {metrics[measured]:.3f}"

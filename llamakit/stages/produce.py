@@ -11,6 +11,7 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -97,11 +98,15 @@ def produce(
     name: str | None = None,
     force: bool = False,
     events: Events = SILENT,
+    opened: Callable[[Draft[Kind], Prepared], None] | None = None,
 ) -> Made:
     """Make the stage's artifact, or reuse the version that has its fingerprint.
 
     Killed at any point, it leaves no version; called again, it continues. Of two processes that
     make the same version, one works and the other waits and reuses.
+
+    Args:
+        opened: called with the draft before the work begins, if there is work to do.
     """
     label = check_name(stage.command() if name is None else name)
     prepared = prepare(stage, store, events)
@@ -117,6 +122,8 @@ def produce(
         _check_inputs(prepared)
         if open_draft(draft):
             events.note("continuing what an earlier attempt left")
+        if opened:
+            opened(draft, prepared)
         version = _run(prepared, store, label, draft)
     return Made(version, reused=False, unmet=stage.unmet(version))
 

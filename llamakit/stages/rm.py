@@ -75,6 +75,14 @@ class Rm(Stage):
     """Seed of the new output layer, the order of pairs and what is mixed in or held out."""
     device: Execution[Literal["auto", "cpu", "cuda"]] = "auto"
     """Where to train: auto takes a GPU if there is one."""
+    parallel: Execution[Literal["ddp", "fsdp"]] = "ddp"
+    """Under torchrun: ddp copies the model to every process, fsdp shards weights, gradients and
+    optimizer."""
+    tensor_parallel: Execution[Annotated[int, Ge(1)]] = 1
+    """Under torchrun: processes that share the heads and columns of every layer."""
+    recompute: Execution[Literal["none", "blocks"]] = "none"
+    """Compute each block's activations again in the backward pass: a third more work, little
+    memory."""
     checkpoint_every: Execution[Annotated[int, Ge(0)]] = 250
     """Steps between checkpoints; 0 saves only when the run is stopped."""
     log_every: Execution[Annotated[int, Ge(1)]] = 1
@@ -82,6 +90,7 @@ class Rm(Stage):
 
     makes: ClassVar = RewardModel
     revision: ClassVar = 1
+    many_processes: ClassVar = True
     panel: ClassVar = "Alignment"
 
     def run(self, draft: Draft[RewardModel]) -> Outcome:
@@ -98,6 +107,7 @@ class Rm(Stage):
         from llamakit.training.loop import fit
         from llamakit.training.machine import pick_device, warn_of_slow_bf16
         from llamakit.training.metrics import read_metrics
+        from llamakit.training.parallel import parallel_of
         from llamakit.training.plan import TrainingPlan
 
         device = pick_device(self.device)
@@ -106,6 +116,7 @@ class Rm(Stage):
         vocabulary = load_vocabulary(start.path)
         model = reward_from_model(load_model(start.path), self.seed)
         pairs, heldout, counts = self._pairs(draft, vocabulary, model.config.max_seq_len)
+        parallel = parallel_of(self.parallel, self.tensor_parallel, device)
         batches = PairBatches(
             pairs,
             batch_pairs=self.batch_pairs,
@@ -114,6 +125,7 @@ class Rm(Stage):
             seed=self.seed,
             margin=self.margin,
             pad=vocabulary.pad,
+            share=parallel.rows,
         )
         warmup = max(self.warmup_min, round(self.warmup_ratio * batches.steps))
         plan = TrainingPlan(
@@ -123,6 +135,7 @@ class Rm(Stage):
             weight_decay=self.weight_decay,
             dtype=self.dtype,
             device=device,
+            recompute=self.recompute,
             checkpoint_every=self.checkpoint_every,
             log_every=self.log_every,
         )
@@ -136,9 +149,15 @@ class Rm(Stage):
             log=draft.log,
             events=draft.events,
             label="rm",
+            parallel=parallel,
         )
-        save_reward_model(draft.path, model, vocabulary, card=self._card(len(pairs)))
+        trained = parallel.weights(model, self.dtype, draft.work / "weights")
+        # A model that is divided can only be used by all at once.
         scored = agreement.score_pairs(model, heldout, vocabulary.pad)
+        if not parallel.leads:
+            return Outcome()
+        card = self._card(len(pairs))
+        save_reward_model(draft.path, model, vocabulary, card=card, weights=trained)
         gate = agreement.gate_quality(scored, SAFETY_THRESHOLD) if self.kind == "safety" else None
         metrics = read_metrics(draft.log / "metrics.jsonl")
         with draft.writing("log/report.html") as path:

@@ -69,6 +69,14 @@ class Sft(Stage):
     """Threads on the processor; 0 lets torch choose."""
     compile: Execution[bool] = False
     """Compile the model first: slow to start, faster steps."""
+    parallel: Execution[Literal["ddp", "fsdp"]] = "ddp"
+    """Under torchrun: ddp copies the model to every process, fsdp shards weights, gradients and
+    optimizer."""
+    tensor_parallel: Execution[Annotated[int, Ge(1)]] = 1
+    """Under torchrun: processes that share the heads and columns of every layer."""
+    recompute: Execution[Literal["none", "blocks"]] = "none"
+    """Compute each block's activations again in the backward pass: a third more work, little
+    memory."""
     checkpoint_every: Execution[Annotated[int, Ge(0)]] = 250
     """Steps between checkpoints; 0 saves only when the run is stopped."""
     log_every: Execution[Annotated[int, Ge(1)]] = 10
@@ -78,6 +86,7 @@ class Sft(Stage):
 
     makes: ClassVar = Model
     revision: ClassVar = 1
+    many_processes: ClassVar = True
     panel: ClassVar = "Training"
     presets: ClassVar = {
         "llama2": {"lr": 2e-5, "batch": 64, "micro_batch": 1, "dtype": "bf16"},
@@ -93,6 +102,7 @@ class Sft(Stage):
             pick_device,
             warn_of_slow_bf16,
         )
+        from llamakit.training.parallel import parallel_of
         from llamakit.training.plan import TrainingPlan
 
         # Left at None, these were filled by the preset.
@@ -103,7 +113,10 @@ class Sft(Stage):
         start = draft.input(self.model)
         config, vocabulary = load_config(start.path), load_vocabulary(start.path)
         device = pick_device(self.device)
-        check_memory(config, self.dtype, device)
+        parallel = parallel_of(self.parallel, self.tensor_parallel, device)
+        check_memory(
+            config, self.dtype, device, shards=parallel.shard_count, tensor=self.tensor_parallel
+        )
         warn_of_slow_bf16(self.dtype, device, draft.events)
         seq_len = self.seq_len or config.max_seq_len
         if seq_len > config.max_seq_len:
@@ -121,6 +134,7 @@ class Sft(Stage):
             micro_rows=self.micro_batch,
             seed=self.seed,
             packed=self.pack,
+            share=parallel.rows,
         )
         validation = []
         if self.validation:
@@ -132,6 +146,7 @@ class Sft(Stage):
                 micro_rows=self.micro_batch,
                 seed=self.seed,
                 packed=self.pack,
+                share=parallel.rows,
             )
             validation = list(rows.once())
         steps = self.epochs * batches.steps_per_epoch
@@ -145,6 +160,7 @@ class Sft(Stage):
             dtype=self.dtype,
             device=device,
             compile=self.compile,
+            recompute=self.recompute,
             checkpoint_every=self.checkpoint_every,
             log_every=self.log_every,
             eval_every=self.eval_every or batches.steps_per_epoch,
@@ -167,6 +183,7 @@ class Sft(Stage):
                 "start model digest": start.digest[:16],
                 "data digests": ", ".join(source.digest[:16] for source in sources),
             },
+            parallel=parallel,
         )
         counts = {
             **tokens.counts,

@@ -47,6 +47,8 @@ class Stage:
     """The help panel the command stands in."""
     explains: ClassVar[str] = ""
     """What `--explain` answers, for its help; empty where there is nothing to ask."""
+    many_processes: ClassVar[bool] = False
+    """Whether torchrun may start it as several processes that work together."""
     presets: ClassVar[Mapping[str, Mapping[str, object]]] = {}
     """Named sets of values; they fill the fields left at None when the stage has `preset`."""
 

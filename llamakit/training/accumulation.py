@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from llamakit.training.parallel import ONE_PROCESS, Parallel
 from llamakit.training.prefetch import B
 
 Number = Tensor | float
@@ -35,11 +36,13 @@ def accumulate(
     device: str,
     *,
     after: Callable[[Loss], None] | None = None,
+    parallel: Parallel = ONE_PROCESS,
 ) -> dict[str, float]:
     """Sum an objective over micro-batches, and divide by their targets once, at the end.
 
     Args:
         after: called with each loss while its graph lives (for the backward pass).
+        parallel: the processes that hold further micro-batches of the same batch.
 
     Returns:
         `loss` and the objective's figures as means over all targets, and `count`, the targets.
@@ -53,7 +56,7 @@ def accumulate(
             # Summed on the device: one transfer a step instead of one a micro-batch.
             addend = torch.as_tensor(value, device=device).detach().double()
             sums[name] = sums[name] + addend if name in sums else addend
-    values = torch.stack(list(sums.values())).tolist() if sums else []
+    values = parallel.sum(torch.stack(list(sums.values()))).tolist() if sums else []
     means = dict(zip(sums, values, strict=True))
     count = means.pop("count", 0.0)
     means = {name: value / count if count else 0.0 for name, value in means.items()}
@@ -61,13 +64,17 @@ def accumulate(
 
 
 def mean_loss(
-    model: nn.Module, objective: Objective[B], micro_batches: Iterable[B], device: str
+    model: nn.Module,
+    objective: Objective[B],
+    micro_batches: Iterable[B],
+    device: str,
+    parallel: Parallel = ONE_PROCESS,
 ) -> dict[str, float]:
     """What `accumulate` returns, without gradients and in evaluation mode."""
     training = model.training
     model.eval()
     try:
         with torch.no_grad():
-            return accumulate(model, objective, micro_batches, device)
+            return accumulate(model, objective, micro_batches, device, parallel=parallel)
     finally:
         model.train(training)

@@ -108,11 +108,14 @@ def memory_parts(
         rows: rows of a micro-batch on one device; 0 leaves activations and logits out.
         recompute: keep each layer's input only, and run the layer again in the backward pass.
         shards: devices over which weights, gradients and optimizer are cut (FSDP). Each layer is
-            gathered in `dtype` while it is at work, and the next one meanwhile.
-        tensor: devices that share each layer's matrices (tensor parallelism).
+            gathered in `dtype` while it is at work, and the next one meanwhile; embedding and
+            output layer for the whole step.
+        tensor: devices that share each layer's matrices (tensor parallelism); norms, embedding and
+            output layer are copied.
     """
     size = 4 if dtype == "fp32" else 2
-    owned = -(-config.parameters() // (shards * tensor))
+    copied = _embeddings(config) + 2 * config.n_layers * config.dim
+    owned = -(-(copied + (config.parameters() - copied) // tensor) // shards)
     # In bf16 a model on one device holds rounded copies of its masters all the time; a sharded one
     # rounds a layer when it gathers it.
     copies = dtype == "bf16" and shards == 1
@@ -122,7 +125,7 @@ def memory_parts(
         "master weights": owned * 4 if copies else 0,
         "master gradients": owned * 4 if copies else 0,
         "moments": owned * 8,
-        "gathered layers": 0 if shards == 1 else 2 * _largest_unit(config) * size // tensor,
+        "gathered layers": 0 if shards == 1 else size * _gathered(config, tensor),
     }
     if rows:
         tokens = rows * seq_len
@@ -148,11 +151,16 @@ def _layer_activations(config: ModelConfig, size: int, tensor: int) -> int:
     return whole + cut // tensor
 
 
-def _largest_unit(config: ModelConfig) -> int:
-    """Weights of what is gathered at once: a layer, or the embedding or output matrix."""
-    matrix = config.vocab_size * config.dim
-    rest = matrix * (1 if config.tie_embeddings else 2) + config.dim
-    return max((config.parameters() - rest) // config.n_layers, matrix)
+def _embeddings(config: ModelConfig) -> int:
+    """Weights outside of the layers: embedding, output layer, last norm."""
+    return config.vocab_size * config.dim * (1 if config.tie_embeddings else 2) + config.dim
+
+
+def _gathered(config: ModelConfig, tensor: int) -> int:
+    """Weights of which a sharded model holds all at a time."""
+    outside = _embeddings(config)
+    layers = min(2, config.n_layers)
+    return outside + layers * (config.parameters() - outside) // config.n_layers // tensor
 
 
 def device_hours(flops: float, peak: float, mfu: float) -> float:

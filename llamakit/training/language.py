@@ -18,6 +18,7 @@ from llamakit.training.card import model_card
 from llamakit.training.loop import fit
 from llamakit.training.machine import threads
 from llamakit.training.objectives import next_token
+from llamakit.training.parallel import ONE_PROCESS, Parallel
 from llamakit.training.plan import TrainingPlan
 from llamakit.training.plots import write_training_page
 from llamakit.training.prefetch import Batches
@@ -36,6 +37,7 @@ def train_language_model(
     title: str,
     about: str,
     facts: Mapping[str, str | int | float],
+    parallel: Parallel = ONE_PROCESS,
 ) -> dict[str, float]:
     """Fit `model` to the next tokens of `batches` and save it into the draft with log and card.
 
@@ -51,6 +53,7 @@ def train_language_model(
         title: heading of card and report.
         about: the card's paragraph.
         facts: what the card tells of the data.
+        parallel: the processes that train together; only the first writes the model.
 
     Returns:
         Metrics for the record: `loss`, `tokens` (trained on), `anomalies` (batches) and
@@ -58,7 +61,8 @@ def train_language_model(
     """
 
     def evaluate(model: nn.Module) -> dict[str, float]:
-        return {"validation_loss": mean_loss(model, next_token, validation, plan.device)["loss"]}
+        means = mean_loss(model, next_token, validation, plan.device, parallel)
+        return {"validation_loss": means["loss"]}
 
     with threads(n_threads):
         result = fit(
@@ -70,11 +74,15 @@ def train_language_model(
             log=draft.log,
             events=draft.events,
             evaluate=evaluate if validation else None,
+            parallel=parallel,
         )
+        weights = parallel.weights(model, plan.dtype, draft.work / "weights")
     metrics = {"loss": result.last["loss"], "tokens": float(result.tokens)}
     if validation:
         metrics["validation_loss"] = result.last["validation_loss"]
         metrics["perplexity"] = math.exp(min(metrics["validation_loss"], 700))
+    if not parallel.leads:
+        return metrics
     shown = {name.replace("_", " "): value for name, value in metrics.items()}
     shown["tokens"] = result.tokens
     metrics["anomalies"] = float(result.anomalies)
@@ -82,7 +90,7 @@ def train_language_model(
     if result.passed_over:
         shown["steps passed over"] = result.passed_over
     card = model_card(title, about, model.config, plan, {**facts, **shown})
-    save_model(draft.path, model, vocabulary, chat=chat, card=card)
+    save_model(draft.path, model, vocabulary, chat=chat, card=card, weights=weights)
     parameters = model.config.parameters()
     write_training_page(draft.log, title, {"parameters": parameters, "steps": plan.steps, **shown})
     return metrics

@@ -25,9 +25,11 @@ from llamakit.training.anomalies import ANOMALIES, Anomaly
 from llamakit.training.checkpoint import Checkpoint, Checkpoints, Keep
 from llamakit.training.metrics import MetricsLog
 from llamakit.training.optimizer import NotFiniteError, Optimizer
+from llamakit.training.parallel import ONE_PROCESS, Parallel
 from llamakit.training.plan import TrainingPlan
 from llamakit.training.prefetch import B, Batches, Prefetch
 from llamakit.training.progress import Pace, Progress
+from llamakit.training.recompute import recompute_blocks
 from llamakit.training.saving import Saver
 from llamakit.training.schedule import learning_rate
 from llamakit.training.watch import Watcher, watching
@@ -63,6 +65,7 @@ def fit(
     label: str = "training",
     utilisation: Callable[[float], float] | None = None,
     watchers: Sequence[Watcher] = (),
+    parallel: Parallel = ONE_PROCESS,
 ) -> FitResult:
     """Train `model` in place by `plan`, continuing from the newest checkpoint in `checkpoints`.
 
@@ -75,12 +78,16 @@ def fit(
             the updates since the last row), lr, grad_norm, tokens, tokens_per_s, wait_share (of
             the time, for batches), the objective's figures, evaluation; and of `anomalies.jsonl`,
             if there were any.
-        utilisation: the share of the device's peak (MFU) that a rate in tokens a second is, for
+        utilisation: the share of a device's peak (MFU) that its rate in tokens a second is, for
             log and display.
-        watchers: shown every row of the log as it is written.
+        watchers: shown every row of the log as it is written, on the process that writes it: with
+            a model that is divided among several they cannot compute.
+        parallel: the processes that train together. Each calls this with the same model and its
+            share of the batches; what is returned and logged is of all.
 
     Returns:
-        What was done. The model is left in `plan.dtype` on `plan.device`.
+        What was done. The model is left in `plan.dtype` on `plan.device`; the weights of one that
+        is divided are had by `Parallel.weights`.
 
     Raises:
         LlamakitError: training diverged (`anomalies.py`). Checkpoints before it are kept.
@@ -88,8 +95,10 @@ def fit(
             that was in the midst of its micro-batches.
     """
     log.mkdir(parents=True, exist_ok=True)
-    saved = Checkpoints(checkpoints, keep=_kept(plan))
-    run = _Run(model, objective, batches, plan, saved, log, events)
+    saved = Checkpoints(checkpoints, keep=_kept(plan), share=parallel.processes)
+    if plan.recompute == "blocks":
+        recompute_blocks(model)
+    run = _Run(model, objective, batches, plan, saved, log, events, parallel)
     run.resume()
     if plan.compile:
         model.compile()
@@ -99,8 +108,10 @@ def fit(
             events.graceful(),
             Saver(saved, events) as saver,
             Prefetch(batches, end=plan.steps, pin=plan.device.startswith("cuda")) as ahead,
-            MetricsLog(log / "metrics.jsonl", run.progress.step) as metrics,
-            watching(watchers, metrics.kept) as watch,
+            MetricsLog(
+                log / "metrics.jsonl" if parallel.leads else None, run.progress.step
+            ) as metrics,
+            watching(watchers if parallel.leads else (), metrics.kept) as watch,
             events.task(label, plan.steps, "steps") as task,
         ):
             if run.progress.step:
@@ -129,14 +140,17 @@ class _Run(Generic[B]):
         saved: Checkpoints,
         log: Path,
         events: Events,
+        parallel: Parallel,
     ) -> None:
-        self.model = model.to(plan.device).train()
+        parallel.place(model, plan.dtype, plan.device)
+        self.model = model.train()
         self.objective = objective
         self.batches = batches
         self.plan = plan
         self.saved = saved
         self.log = log
         self.events = events
+        self.parallel = parallel
         self.progress = Progress()
         self.optimizer = Optimizer(
             model,
@@ -145,15 +159,16 @@ class _Run(Generic[B]):
             eps=plan.eps,
             weight_decay=plan.weight_decay,
             clip=plan.clip,
+            parallel=parallel,
         )
 
     def resume(self) -> None:
         """Continue from the newest checkpoint, if there is one."""
-        checkpoint = self.saved.latest(self.events)
+        checkpoint = self.saved.latest(self.events, agreed=self.parallel.all)
         if checkpoint is not None:
             self._check_plan(checkpoint)
             self._take(checkpoint)
-        anomalies.report(self.log / ANOMALIES, self.progress, self.batches.ids)
+        self._report()
 
     def _check_plan(self, checkpoint: Checkpoint) -> None:
         before, asked = checkpoint.state["plan"], self.plan.shaping()
@@ -185,7 +200,7 @@ class _Run(Generic[B]):
                 started = time.perf_counter()
                 micro_batches, waited = ahead.take(progress.step)
                 try:
-                    outcome = self._update(_until_stopped(micro_batches, events), lr)
+                    outcome = self._update(self._until_stopped(micro_batches), lr)
                 except _StoppedError:
                     self._save_and_stop(saver)
                     raise
@@ -195,7 +210,7 @@ class _Run(Generic[B]):
                         return False
                     continue
                 figures = outcome
-                tokens = sum(batch.tokens for batch in micro_batches)
+                tokens = self.parallel.total(sum(batch.tokens for batch in micro_batches))
                 progress.add(tokens, figures)
                 pace.add(tokens, time.perf_counter() - started, waited)
             progress.step += 1
@@ -203,12 +218,13 @@ class _Run(Generic[B]):
             evaluation: Mapping[str, float] = {}
             if evaluate is not None and (last or _divides(plan.eval_every, progress.step)):
                 evaluation = evaluate(self.model)
-            speed = pace.figures(utilisation)
+                self.parallel.after_evaluation(self.model)
+            speed = pace.figures(utilisation, self.parallel.processes.world)
             if last or evaluation or _divides(plan.log_every, progress.step):
                 write({**progress.row(lr, evaluation), **speed})
                 pace = Pace()
             _show(task, {**figures, "lr": lr, **speed})
-            if events.stopping:
+            if self.parallel.stopping(events):
                 self._save_and_stop(saver)
             saver.poll()
             if not last and self._is_due(progress.step):
@@ -226,7 +242,12 @@ class _Run(Generic[B]):
 
         try:
             figures = accumulate(
-                self.model, self.objective, micro_batches, self.plan.device, after=backward
+                self.model,
+                self.objective,
+                micro_batches,
+                self.plan.device,
+                after=backward,
+                parallel=self.parallel,
             )
         except _StoppedError:
             self.optimizer.forget()
@@ -250,10 +271,21 @@ class _Run(Generic[B]):
             LlamakitError: the run must end.
         """
         anomalies.record(anomaly, self.progress, self.plan)
-        anomalies.report(self.log / ANOMALIES, self.progress, self.batches.ids)
+        self._report()
         anomalies.warn(self.events, self.progress, self.batches.ids(self.progress.step))
         if refusal := anomalies.refusal(anomaly, self.progress, self.plan):
             raise refusal
+
+    def _report(self) -> None:
+        if self.parallel.leads:
+            anomalies.report(self.log / ANOMALIES, self.progress, self.batches.ids)
+
+    def _until_stopped(self, micro_batches: Iterable[B]) -> Iterator[B]:
+        """A large batch takes long; whoever asks for a stop need not wait for its end."""
+        for micro_batch in micro_batches:
+            if self.parallel.stopping(self.events):
+                raise _StoppedError
+            yield micro_batch
 
     def roll_back(self) -> None:
         """Go back to before the newest anomaly; the books stay as they are.
@@ -266,7 +298,8 @@ class _Run(Generic[B]):
         """
         books = self.progress
         target = books.passed_over[-1][0]
-        checkpoint = self.saved.latest(self.events, at_most=target)
+        self.parallel.wait()  # the first process makes a checkpoint of what all have written
+        checkpoint = self.saved.latest(self.events, agreed=self.parallel.all, at_most=target)
         if checkpoint is None:
             raise LlamakitError(
                 f"there is no checkpoint of step {target:,} or before to go back to",
@@ -301,7 +334,8 @@ class _Run(Generic[B]):
 
     def _save(self, saver: Saver) -> None:
         state = {"plan": self.plan.shaping(), "progress": asdict(self.progress)}
-        saver.save(self.progress.step, self.optimizer.tensors(), state)
+        tensors = self.parallel.pieces(self.optimizer.tensors())
+        saver.save(self.progress.step, tensors, state)
 
     def _save_and_stop(self, saver: Saver) -> None:
         self._save(saver)
@@ -310,19 +344,11 @@ class _Run(Generic[B]):
 
     def _take(self, checkpoint: Checkpoint) -> None:
         self.progress = Progress(**checkpoint.state["progress"])
-        self.optimizer.load(checkpoint.tensors, self.progress.updates)
+        self.optimizer.load(self.parallel.parts(checkpoint.tensors), self.progress.updates)
 
 
 class _StoppedError(Exception):
     """A stop was asked for between two micro-batches."""
-
-
-def _until_stopped(micro_batches: Iterable[B], events: Events) -> Iterator[B]:
-    """A large batch takes long; whoever asks for a stop need not wait for its end."""
-    for micro_batch in micro_batches:
-        if events.stopping:
-            raise _StoppedError
-        yield micro_batch
 
 
 def _divides(every: int, step: int) -> bool:

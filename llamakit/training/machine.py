@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from llamakit.engine.ranks import here
 from llamakit.errors import LlamakitError, UsageError
 from llamakit.events import Events
 from llamakit.model.config import ModelConfig
@@ -37,9 +38,15 @@ def pick_device(wanted: str) -> str:
         UsageError: a GPU is asked for and there is none.
     """
     if wanted == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if wanted == "cuda" and not torch.cuda.is_available():
+        wanted = "cuda" if torch.cuda.is_available() else "cpu"
+    elif wanted == "cuda" and not torch.cuda.is_available():
         raise UsageError("device cuda: no GPU is found here", fix="Use --device cpu or auto.")
+    present, processes = torch.cuda.device_count(), here().local_world
+    if wanted == "cuda" and present < processes:
+        raise UsageError(
+            f"torchrun started {processes} processes here, and there are {counted(present, 'GPU')}",
+            fix="Start one process a GPU, or use --device cpu.",
+        )
     return wanted
 
 
@@ -75,13 +82,15 @@ def check_memory(
     """
     needed = sum(memory_parts(config, dtype, shards=shards, tensor=tensor).values())
     present = memory_bytes(device)
+    if device == "cpu":
+        needed *= here().local_world  # they share it
     if needed > present:
         raise LlamakitError(
             f"training this model needs at least {needed / 2**30:,.1f} GiB for weights, gradients"
             f" and optimizer; the {'GPU' if device == 'cuda' else 'machine'} has"
             f" {present / 2**30:,.1f} GiB",
-            fix="Take a smaller preset, or override dim, n_layers and ffn_dim; --dry-run reckons"
-            " the memory by part.",
+            fix="Take a smaller preset, or override dim, n_layers and ffn_dim; --parallel fsdp cuts"
+            " it over the devices that torchrun starts; --dry-run reckons the memory by part.",
         )
 
 

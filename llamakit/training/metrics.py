@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO
 
 from llamakit.artifacts.files import atomic_file
 
@@ -18,19 +18,24 @@ class MetricsLog:
     run leaves the log that an uninterrupted one would have.
     """
 
-    def __init__(self, path: Path, step: int = 0) -> None:
-        self.kept = (
-            [row for row in read_metrics(path) if row["step"] <= step] if path.exists() else []
-        )
+    def __init__(self, path: Path | None, step: int = 0) -> None:
+        """`path` None keeps nothing: another process does."""
+        self.kept: list[dict[str, Any]] = []
         """The rows that were there."""
+        self._file: TextIO | None = None
+        if path is None:
+            return
+        if path.exists():
+            self.kept = [row for row in read_metrics(path) if row["step"] <= step]
         with atomic_file(path) as temporary:
             temporary.write_text("".join(map(_line, self.kept)), encoding="utf-8")
         self._file = path.open("a", encoding="utf-8")
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Write one row, which must have a `step`, and hand it to the system at once."""
-        self._file.write(_line(row))
-        self._file.flush()
+        if self._file is not None:
+            self._file.write(_line(row))
+            self._file.flush()
 
     def __enter__(self) -> MetricsLog:
         return self
@@ -41,7 +46,8 @@ class MetricsLog:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

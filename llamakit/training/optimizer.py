@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from llamakit.errors import LlamakitError
+from llamakit.training.parallel import ONE_PROCESS, Parallel
 from llamakit.training.plan import Precision
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")
@@ -55,30 +56,36 @@ class Optimizer:
         eps: float,
         weight_decay: float,
         clip: float,
+        parallel: Parallel = ONE_PROCESS,
     ) -> None:
         self._clip = clip
+        self._parallel = parallel
         model.to(torch.float32)
-        trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
-        if dtype == "fp32":
-            self.masters: dict[str, Tensor] = dict(trained)
-            self._copies: list[Tensor] = []
-        else:
+        trained: dict[str, Tensor] = {n: p for n, p in model.named_parameters() if p.requires_grad}
+        self.masters = trained
+        self._sources = list(trained.values())
+        self._copies: list[Tensor] = []
+        if parallel.shards:
+            # The shards are fp32; what the model computes with is gathered from them when needed.
+            self.masters = {name: parallel.local(p.detach()) for name, p in trained.items()}
+        elif dtype == "bf16":
             self.masters = {name: p.detach().clone() for name, p in trained.items()}
             model.to(torch.bfloat16)
-            self._copies = list(trained.values())
+            self._copies = self._sources
         groups = decay_groups(self.masters.items(), weight_decay)
         self._adamw = torch.optim.AdamW(groups, lr=0.0, betas=betas, eps=eps, fused=True)
 
     def gather(self) -> None:
         """Take over the gradients of the backward pass just done; call after each one."""
-        for master, copy in zip(self.masters.values(), self._copies, strict=False):
-            if copy.grad is None:
+        for master, source in zip(self.masters.values(), self._sources, strict=True):
+            if master is source or source.grad is None:
                 continue
+            gradient = self._parallel.local(source.grad)
             if master.grad is None:
-                master.grad = copy.grad.float()
+                master.grad = gradient.float()
             else:
-                master.grad.add_(copy.grad)
-            copy.grad = None
+                master.grad.add_(gradient)
+            source.grad = None
 
     def step(self, lr: float, scale: float = 1.0) -> float:
         """Update the weights with the gathered gradients and forget them.
@@ -94,8 +101,10 @@ class Optimizer:
         Raises:
             NotFiniteError: the norm is NaN or infinite; weights and moments are as they were.
         """
-        gradients = [p.grad for p in self.masters.values() if p.grad is not None]
-        norm = float(nn.utils.get_total_norm(gradients)) * abs(scale)
+        named = {name: p.grad for name, p in self.masters.items() if p.grad is not None}
+        self._parallel.reduce(named)
+        norm = self._parallel.norm(named) * abs(scale)
+        gradients = list(named.values())
         if not math.isfinite(norm):
             self.forget()
             raise NotFiniteError(f"the gradient norm is {norm}")
@@ -111,11 +120,13 @@ class Optimizer:
 
     def forget(self) -> None:
         """Drop gathered gradients."""
-        for tensor in [*self.masters.values(), *self._copies]:
+        for tensor in [*self.masters.values(), *self._sources]:
             tensor.grad = None
 
     def tensors(self) -> dict[str, Tensor]:
-        """All state for a checkpoint: `master.NAME`, `exp_avg.NAME`, `exp_avg_sq.NAME` in fp32."""
+        """All state for a checkpoint: `master.NAME`, `exp_avg.NAME`, `exp_avg_sq.NAME` in fp32; of
+        a model that is divided, the parts that lie here.
+        """
         state = {f"master.{name}": p.detach() for name, p in self.masters.items()}
         for name, master in self.masters.items():
             for moment in _MOMENTS:
@@ -124,7 +135,9 @@ class Optimizer:
         return state
 
     def load(self, tensors: Mapping[str, Tensor], steps: int) -> None:
-        """Take `tensors()` of a run that had made `steps` steps; the model's weights follow."""
+        """Take the whole tensors of a run that had made `steps` steps, or this process's part of
+        them; the model's weights follow.
+        """
         with torch.no_grad():
             for name, master in self.masters.items():
                 master.copy_(tensors[f"master.{name}"])

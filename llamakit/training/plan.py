@@ -8,6 +8,7 @@ from typing import Any, Literal
 from llamakit.errors import UsageError
 
 Precision = Literal["fp32", "bf16"]
+ParallelKind = Literal["ddp", "fsdp"]
 ScheduleName = Literal["cosine", "constant"]
 AnomalyPolicy = Literal["stop", "skip", "rollback"]
 
@@ -48,6 +49,8 @@ class TrainingPlan:
     device: str = "cpu"
     compile: bool = False
     """Compile the model with torch.compile before the first step."""
+    recompute: Literal["none", "blocks"] = "none"
+    """Which activations are computed again in the backward pass instead of being kept."""
     checkpoint_every: int = 250
     """Steps between checkpoints; 0 saves only when the run is stopped."""
     keep_checkpoints: int = 2

@@ -65,14 +65,16 @@ class Pace:
         self.seconds += seconds
         self.waited += waited
 
-    def figures(self, utilisation: Callable[[float], float] | None) -> dict[str, float]:
-        """Tokens a second, the share of the device's peak that this is (where it is known), and the
+    def figures(
+        self, utilisation: Callable[[float], float] | None, devices: int
+    ) -> dict[str, float]:
+        """Tokens a second, the share of the devices' peak that this is (where it is known), and the
         share of the time that went into waiting for batches. Nothing before there was work.
         """
         if not self.seconds:
             return {}
         rate = self.tokens / self.seconds
-        used = {} if utilisation is None else {"mfu": round(utilisation(rate), 4)}
+        used = {} if utilisation is None else {"mfu": round(utilisation(rate / devices), 4)}
         return {
             "tokens_per_s": round(rate, 1),
             **used,
