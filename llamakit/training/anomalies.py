@@ -35,6 +35,7 @@ from pathlib import Path
 from llamakit.artifacts.files import atomic_file
 from llamakit.errors import LlamakitError
 from llamakit.events import Events
+from llamakit.training.metrics import DISK_FULL
 from llamakit.training.plan import TrainingPlan
 from llamakit.training.progress import Progress
 
@@ -135,15 +136,19 @@ def report(path: Path, progress: Progress, ids: Callable[[int], list[str]]) -> N
     """Write all anomalies so far, each with what its batch was made of, as JSON lines.
 
     Written whole each time: what a checkpoint that a run continues from does not know did not
-    happen.
+    happen. On a full disk it waits for the next time.
     """
     if not progress.anomalies:
         path.unlink(missing_ok=True)
         return
     rows = [{**entry, "ids": ids(entry["step"] - 1)} for entry in progress.anomalies]
-    with atomic_file(path) as temporary:
-        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        temporary.write_text(text, encoding="utf-8")
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    try:
+        with atomic_file(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    except OSError as error:
+        if error.errno not in DISK_FULL:
+            raise
 
 
 def warn(events: Events, progress: Progress, ids: list[str]) -> None:

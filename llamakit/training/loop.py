@@ -360,12 +360,6 @@ def _kept(plan: TrainingPlan) -> Keep:
     return Keep(last=plan.keep_checkpoints, every=plan.keep_every, last_of=of)
 
 
-def _show_start(events: Events, task: Task, progress: Progress, plan: TrainingPlan) -> None:
-    if progress.step:
-        events.note(f"continuing after step {progress.step:,} of {plan.steps:,}")
-        task.advance(progress.step)
-
-
 # What is shown beside the bar, and under which name; the rest is for the log.
 _SHOWN = {
     "loss": "loss", "lr": "lr", "grad_norm": "grad", "tokens_per_s": "tok/s", "mfu": "MFU",
