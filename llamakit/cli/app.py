@@ -33,15 +33,20 @@ def _root(
     """The options before any command."""
 
 
-def build(chosen: str | None) -> typer.Typer:
+def build(chosen: str | None, *, root_options: bool = True) -> typer.Typer:
     """The application. Stages other than `chosen` get their one line of help only; None builds
-    every command in full, for shell completion."""
+    every command in full, for shell completion.
+
+    Without `root_options` those for completion are left out: Typer loads pydantic for them, a third
+    of what the help of a command would take.
+    """
     app = typer.Typer(
         help=_HELP,
         no_args_is_help=True,
         rich_markup_mode=None,
         cls=PanelGroup,
         pretty_exceptions_enable=False,
+        add_completion=root_options,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_root)

@@ -38,10 +38,14 @@ class PanelCommand(TyperCommand):
 class PanelGroup(TyperGroup):
     """The root command: its commands stand under their panels."""
 
-    def make_context(self, *args: Any, **extra: Any) -> Any:
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any
+    ) -> Any:
         """Read the command line; `--help` prints while it is read."""
+        # A command's `--help` is not the root's, for which Typer would load pydantic.
+        self.add_help_option = not args or args[0] not in self.commands
         with reader_gone_is_a_stop():
-            return super().make_context(*args, **extra)
+            return super().make_context(info_name, args, parent, **extra)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the chosen command."""

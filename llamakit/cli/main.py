@@ -28,7 +28,7 @@ def main() -> None:
 
         completing = any(name.endswith("_COMPLETE") for name in os.environ)
         chosen = None if completing else next((w for w in words if not w.startswith("-")), "")
-        build(chosen)()
+        build(chosen, root_options=not chosen or words[0] != chosen)()
 
 
 def _speaker() -> tuple[str, TextIO]:

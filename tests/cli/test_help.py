@@ -12,7 +12,9 @@ from llamakit.stages.registry import RECIPE
 COMMANDS = [
     "generate", "chat", "list", "show", "lineage", "diff", "verify", "tag", "gc", "run", "plan",
 ]  # fmt: skip
-HEAVY = {"torch", "polars", "numpy", "scipy", "sentencepiece", "matplotlib", "jinja2"}
+HEAVY = {
+    "torch", "polars", "numpy", "scipy", "sentencepiece", "matplotlib", "jinja2", "pydantic",
+}  # fmt: skip
 PROBE = """
 import sys, json, io, contextlib
 sys.argv = ["llamakit", *json.loads(sys.argv[1])]
