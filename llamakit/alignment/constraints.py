@@ -63,10 +63,13 @@ def read_constraints(paths: Sequence[Path]) -> list[Constraint]:
     found = []
     for path in paths:
         try:
-            lines = path.read_text(encoding="utf-8").splitlines()
-        except OSError as error:
+            # Not by splitlines(): a text may hold line separators of Unicode.
+            lines = path.read_text(encoding="utf-8").split("\n")
+        except (OSError, UnicodeDecodeError) as error:
             raise InputError(
-                f"the constraints cannot be read ({error.strerror})", where=str(path)
+                f"the constraints cannot be read ({error})",
+                where=str(path),
+                fix="A plain text file of JSON lines in UTF-8 is needed.",
             ) from None
         for number, line in enumerate(lines, start=1):
             if not line.strip():
@@ -95,7 +98,7 @@ def _constraint(line: str, where: str) -> Constraint | None:
     try:
         record: dict[str, Any] = json.loads(line)
         texts = {name: record[name] for name in ("id", "instruction", "short", "family")}
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(
             f"this is no constraint ({type(error).__name__}: {error})",
             where=where,

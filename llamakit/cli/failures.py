@@ -48,6 +48,10 @@ def explain(error: BaseException) -> tuple[str, int]:
         )
     if isinstance(error, OSError) and error.errno == errno.EFBIG:
         return "error: a file would be larger than is allowed here (`ulimit -f` tells).", 1
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        shown = str(error.filename)
+        shown = shown if len(shown) <= 100 else f"{shown[:100]}…"
+        return f"error: {shown}: no file or artifact can have a name as long as this.", 3
     if isinstance(error, OSError) and error.filename and error.strerror:
         return f"error: {error.filename}: {error.strerror.lower()}.", 1
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from typing import TextIO
@@ -19,7 +20,7 @@ def main() -> None:
     # Threads that spin long while they wait halve the speed of a machine with other work to do; the
     # OpenMP library reads this once, when torch is loaded.
     os.environ.setdefault("GOMP_SPINCOUNT", "50000")
-    _open_closed_streams()
+    _open_streams()
     from llamakit.cli.failures import exit_on_failure
 
     speaker, tell = _speaker()
@@ -46,11 +47,14 @@ def _speaker() -> tuple[str, TextIO]:
     return f"rank {ranks.rank}: ", tell
 
 
-def _open_closed_streams() -> None:
+def _open_streams() -> None:
     """Give a stream that the caller closed (`<&-`, some job schedulers) an empty file to be, and
-    let one that cannot show a character (`PYTHONIOENCODING=ascii`) show its code."""
+    let one that cannot show a character (`PYTHONIOENCODING=ascii`) show its code. Bytes on stdin
+    that are no text stay, so that whoever reads them can say which."""
     if sys.stdin is None:
         sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115 - open until the end
+    elif isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="surrogateescape")
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115

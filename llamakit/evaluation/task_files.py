@@ -155,7 +155,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, dict[str, Any], str]]:
                     continue
                 try:
                     value = json.loads(text)
-                except ValueError as error:
+                except (ValueError, RecursionError) as error:
                     yield number, {}, f"not JSON ({error})"
                     continue
                 whole = isinstance(value, dict)

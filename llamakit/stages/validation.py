@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from llamakit.artifacts.store import Version
@@ -22,7 +23,7 @@ def validated(command: str, item: Field, value: Any) -> Any:
     # Infinity and NaN have no place in JSON, so none in a fingerprint.
     adapter: TypeAdapter[Any] = TypeAdapter(item.type, config=ConfigDict(allow_inf_nan=False))
     try:
-        return _bounded(command, item, adapter.validate_python(value, strict=True))
+        return _storable(command, item, adapter.validate_python(value, strict=True))
     except ValidationError as error:
         if isinstance(value, float) and value.is_integer():
             # TOML reads 4e6 as a float; for a count it is meant as a whole number.
@@ -39,10 +40,15 @@ def validated(command: str, item: Field, value: Any) -> Any:
         ) from None
 
 
-def _bounded(command: str, item: Field, value: Any) -> Any:
+def _storable(command: str, item: Field, value: Any) -> Any:
     # TOML's integers have 64 bits, and so have the seeds and sizes of the libraries below.
     if isinstance(value, int) and abs(value) >= 2**63:
         raise UsageError(f"{item.key} = {value}: input should be less than 2^63", where=command)
+    try:
+        # Bytes of a command line that are no UTF-8 come as lone surrogates.
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"{item.key} = {value!r}: input should be UTF-8", where=command) from None
     return value
 
 

@@ -129,11 +129,18 @@ def test_constraints_held_out_for_evaluation_are_not_read(tmp_path: Path) -> Non
     assert [one.id for one in read_constraints([path])] == ["a"]
 
 
+def test_only_a_line_feed_ends_a_constraint(tmp_path: Path) -> None:
+    path = tmp_path / "c.jsonl"
+    path.write_text('{"id": "a", "instruction": "i\u2028j", "short": "s", "family": "f"}\n')
+    assert read_constraints([path])[0].instruction == "i\u2028j"
+
+
 @pytest.mark.parametrize(
     "line",
     [
         "no json",
         '{"id": "a"}',
+        "[" * 100_000,
         '{"id": "a", "instruction": "", "short": "s", "family": "f"}',
         '{"id": "a", "instruction": "i", "short": "s", "family": "f", "check": {"kind": "?"}}',
         '{"id": "a", "instruction": "i", "short": "s", "family": "f", "check": "?"}',
@@ -152,3 +159,6 @@ def test_no_constraint_is_an_error(tmp_path: Path) -> None:
         read_constraints([tmp_path / "c.jsonl"])
     with pytest.raises(InputError, match="cannot be read"):
         read_constraints([tmp_path / "absent.jsonl"])
+    (tmp_path / "latin.jsonl").write_bytes(b'{"id": "caf\xe9"}')
+    with pytest.raises(InputError, match="UTF-8 is needed"):
+        read_constraints([tmp_path / "latin.jsonl"])

@@ -20,6 +20,7 @@ from llamakit.errors import InputError, Stopped
         (OSError(errno.EROFS, "Read-only file system", "s"), 1, "s: the file system is read-only"),
         (NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), "f/x"), 1, "f/x: not a"),
         (OSError(errno.EFBIG, os.strerror(errno.EFBIG)), 1, "larger than is allowed"),
+        (OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), "x" * 300), 3, "as long as"),
         (PermissionError(errno.EACCES, "Permission denied", "p"), 3, "p: permission denied"),
         (MemoryError(), 1, "out of memory"),
         (ValueError("odd"), 1, "unexpected ValueError: odd. LLAMAKIT_DEBUG=1"),

@@ -15,3 +15,15 @@ def test_closed_streams_do_no_harm(closed: str, tmp_path: Path) -> None:
     )
     assert done.returncode == 0
     assert "error" not in done.stderr
+
+
+def test_bytes_on_stdin_that_are_no_text_are_kept() -> None:
+    code = "from llamakit.cli.main import _open_streams; import sys\n"
+    code += "_open_streams(); print(ascii(sys.stdin.read()))"
+    done = subprocess.run(
+        [sys.executable, "-X", "utf8", "-c", code],
+        input=b"caf\xe9",
+        capture_output=True,
+        check=True,
+    )
+    assert done.stdout == b"'caf\\udce9'\n"

@@ -85,10 +85,12 @@ def test_broken_lines_are_named_and_left_out(jsonl: Jsonl) -> None:
     path = jsonl(
         "exam.jsonl", exam(1), "{not json", {"question": "x"}, [1], {**exam(2), "gold": 9}, exam(3)
     )
+    with path.open("a", encoding="utf-8") as file:
+        file.write("[" * 100_000 + "\n")
     task = read_task(path)
     assert [item.id for item in task.items] == ["q1", "q3"]
     assert [line.split(" ")[0] for line in task.broken] == [
-        f"exam.jsonl:{number}:" for number in (2, 3, 4, 5)
+        f"exam.jsonl:{number}:" for number in (2, 3, 4, 5, 7)
     ]
     assert "no key 'choices'" in task.broken[1]
 

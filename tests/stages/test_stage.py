@@ -85,6 +85,13 @@ def test_a_whole_float_counts_as_a_number() -> None:
     assert Letters(times=4e0).times == 4  # type: ignore[arg-type]
 
 
+def test_a_text_must_be_one_that_a_file_can_hold() -> None:
+    with pytest.raises(UsageError, match=r"letter = '\\udcff': input should be UTF-8"):
+        Letters(letter="\udcff")
+    with pytest.raises(UsageError, match=r"weights.*UTF-8"):
+        Letters(weights={"\udcff": 1.0})
+
+
 def test_unknown_and_missing_keys_teach() -> None:
     with pytest.raises(UsageError, match="Did you mean 'letter'"):
         Letters.from_config({"leter": "b"})
