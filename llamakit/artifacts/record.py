@@ -58,6 +58,7 @@ class Record:
     peak_memory_bytes: int
     provenance: dict[str, str | None]
     execution: dict[str, Any] = field(default_factory=dict)
+    usage: dict[str, float | str | None] = field(default_factory=dict)
     schema: str = SCHEMA
 
     def to_json(self) -> dict[str, Any]:

@@ -9,9 +9,10 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Iterable
 from types import TracebackType
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -31,6 +32,8 @@ from llamakit.events import Events, Figure, Task
 
 _FIRST_LINE_SECONDS = 3.0
 _LINE_SECONDS = 15.0
+# Columns from which a bar and a training run's figures fit on one line.
+_WIDE = 130
 
 
 class _Console(Console):
@@ -75,6 +78,37 @@ class _Rate(ProgressColumn):
     def render(self, task: BarState) -> Text:
         unit = str(task.fields.get("unit") or "it")
         return Text(f"{show_figure(task.speed)} {unit}/s" if task.speed else "", style="dim")
+
+
+class _Bars(Progress):
+    """All bars; figures stand beside them where the terminal is wide, else on lines below."""
+
+    def __init__(self, console: Console) -> None:
+        self._screen = console  # rich asks for what is drawn before it has taken the console over
+        super().__init__(console=console, transient=True)
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """What is drawn now: the width may have changed since."""
+        wide = self._screen.width >= _WIDE
+        self.columns = _columns(wide)
+        yield self.make_tasks_table(self.tasks)
+        for task in () if wide else self.tasks:
+            if figures := task.fields["figures"]:
+                name = f"{task.description}: " if len(self.tasks) > 1 else ""
+                yield Text(f"  {name}{figures}", style="dim")
+
+
+def _columns(wide: bool) -> tuple[ProgressColumn, ...]:
+    figures = TextColumn("[dim]{task.fields[figures]}[/dim]")
+    return (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24 if wide else 16),
+        MofNCompleteColumn(),
+        _Rate(),
+        TimeRemainingColumn(compact=True),
+        *((figures,) if wide else ()),
+    )
 
 
 class _Bar(Task):
@@ -166,17 +200,7 @@ class ConsoleEvents(Events):
         self.console = make_console(stderr=True)
         self._progress: Progress | None = None
         if self.console.is_terminal and not quiet:
-            self._progress = Progress(
-                SpinnerColumn(),
-                TextColumn("{task.description}"),
-                BarColumn(bar_width=24),
-                MofNCompleteColumn(),
-                _Rate(),
-                TimeRemainingColumn(compact=True),
-                TextColumn("[dim]{task.fields[figures]}[/dim]"),
-                console=self.console,
-                transient=True,
-            )
+            self._progress = _Bars(self.console)
 
     def __enter__(self) -> ConsoleEvents:
         if self._progress:

@@ -94,6 +94,7 @@ def show(
         ("inputs", {f"{e.role}": f"{e.reference}  {e.digest[:12]}" for e in record.inputs}),
         ("counts", {key: f"{value:,}" for key, value in record.counts.items()}),
         ("metrics", dict(record.metrics)),
+        ("usage", dict(record.usage)),
         ("files", {entry.path: show_bytes(entry.bytes) for entry in record.files}),
         ("provenance", dict(record.provenance)),
     ]

@@ -75,15 +75,15 @@ class ModelConfig:
 
     def flops_per_token(self, seq_len: int) -> float:
         """Arithmetic of one training token, forward and backward, as PaLM counts it (Chowdhery et
-        al. 2022, appendix B): 6 a weight of a matrix, and 12·layers·dim·seq_len for the attention,
-        its whole square, though causal attention needs half of it.
+        al. 2022, appendix B): 6 a weight of a matrix, and 12·layers·heads·width·seq_len for the
+        attention, its whole square, though causal attention needs half of it.
 
         What every utilisation (MFU) in this project is made of; other trainers count the same way.
         """
         lookup = 0 if self.tie_embeddings else self.vocab_size * self.dim
         gains = (2 * self.n_layers + 1) * self.dim
         weights = self.parameters() - lookup - gains
-        return 6.0 * weights + 12.0 * self.n_layers * self.dim * seq_len
+        return 6.0 * weights + 12.0 * self.n_layers * self.n_heads * self.head_dim * seq_len
 
     def to_huggingface(self) -> dict[str, Any]:
         """The keys of `config.json` that `transformers` reads for a Llama model."""

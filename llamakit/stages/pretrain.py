@@ -1,7 +1,7 @@
 """Tokens become a base model."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Interval
 
@@ -10,10 +10,12 @@ from llamakit.artifacts.kinds import Model, Tokens
 from llamakit.errors import UsageError
 from llamakit.model.config import PRESETS
 from llamakit.stages.fields import Execution, Identity, Input
-from llamakit.stages.stage import Outcome, Stage
+from llamakit.stages.stage import Answer, Outcome, Stage
 
 if TYPE_CHECKING:
     from llamakit.model.config import ModelConfig
+    from llamakit.text.tokens import TokenStore
+    from llamakit.training.watch import Watcher
 
 # Beyond the shape. The llama2 rows are the paper's §2.2; those of the small models were chosen so
 # that a laptop's processor gets through a run.
@@ -28,6 +30,7 @@ _TRAINING: dict[str, dict[str, object]] = {
     "llama2-70b": {"lr": 1.5e-4, "batch_tokens": 4_000_000, "micro_batch": 1, "dtype": "bf16"},
 }
 _WARMUP_STEPS = 2000
+_TRACKERS = ("tensorboard", "wandb")
 _SHAPE = ("dim", "n_layers", "n_heads", "n_kv_heads", "ffn_dim")
 
 
@@ -134,6 +137,14 @@ class Pretrain(Stage):
     """Steps between rows of the metrics log."""
     eval_every: Execution[Annotated[int, Ge(0)]] = 0
     """Steps between measurements of the validation loss; 0 is a tenth of the run."""
+    track: Execution[list[str]] = field(default_factory=list)
+    """Show the metrics to tensorboard or wandb (offline) too, each in a folder of the log."""
+    on: Execution[str] = ""
+    """Devices that --dry-run reckons for: a100-80gb, h100, h200, b200 or l4, several as in
+    2048xa100-80gb; by default what is here."""
+    assume: Execution[dict[str, float]] = field(default_factory=dict)
+    """What time and energy are reckoned with: mfu (share of the peak, 0.4), watts (of a device),
+    pue (1.1), carbon (kg a kWh, 0.385)."""
 
     makes: ClassVar = Model
     revision: ClassVar = 1
@@ -150,18 +161,31 @@ class Pretrain(Stage):
                 where=self.command(),
                 fix="Give one of them.",
             )
+        for name in self.track:
+            if name not in _TRACKERS:
+                raise UsageError(
+                    f"there is no tracker {name!r}",
+                    where=self.command(),
+                    fix=f"There are: {', '.join(_TRACKERS)}; --track is given once for each.",
+                )
 
     def run(self, draft: Draft[Model]) -> Outcome:
         from llamakit.model.transformer import Transformer
         from llamakit.model.weights import load_vocabulary
+        from llamakit.text.compression import MOST_IN_RECORD
         from llamakit.text.tokens import TokenStore
         from llamakit.training.batches import PackedDocuments
+        from llamakit.training.estimate import Assumed
         from llamakit.training.language import train_language_model
         from llamakit.training.machine import (
             check_memory,
             pick_device,
+            this_device,
+            threads,
             warn_of_slow_bf16,
         )
+        from llamakit.training.meter import Meter
+        from llamakit.training.metrics import METRICS_FILE, read_metrics
         from llamakit.training.parallel import parallel_of
         from llamakit.training.plan import TrainingPlan
 
@@ -174,6 +198,7 @@ class Pretrain(Stage):
         assert self.lr is not None
         assert self.dtype is not None
         config = self._shape(store.vocab_size)
+        assumed = Assumed.of(self.assume)
         device = pick_device(self.device)
         parallel = parallel_of(self.parallel, self.tensor_parallel, device)
         check_memory(
@@ -232,6 +257,16 @@ class Pretrain(Stage):
             validation = list(held_out.once(self.validation_tokens))
         validation_tokens = parallel.total(sum(batch.tokens for batch in validation))
         epochs = steps * rows * self.seq_len / batches.tokens_per_epoch
+        with threads(self.threads):
+            here = this_device(device, self.dtype)
+        meter = Meter(
+            flops_per_token=config.flops_per_token(self.seq_len),
+            device=here,
+            peak=here.peak[self.dtype],
+            n_devices=parallel.processes.world,
+            assumed=assumed,
+        )
+        sources = batches.tokens_by_source(steps)
         metrics = train_language_model(
             draft,
             Transformer(config, seed=self.seed),
@@ -249,6 +284,9 @@ class Pretrain(Stage):
                 "data digest": source.digest[:16],
             },
             parallel=parallel,
+            meter=meter,
+            watchers=self._watchers(draft, store, texts=bool(validation) and parallel.whole),
+            sources=sources,
         )
         counts = {
             "parameters": config.parameters(),
@@ -257,10 +295,66 @@ class Pretrain(Stage):
             "anomalies": int(metrics.pop("anomalies")),
             "passed_over": int(metrics.pop("passed_over")),
             "validation_tokens": validation_tokens,
+            **{f"tokens_{name}": sources[name] for name in list(sources)[:MOST_IN_RECORD] if name},
         }
         measured = "validation_loss" if validation else "loss"
         headline = f"{measured.replace('_', ' ')} {metrics[measured]:.3f}"
-        return Outcome(counts=counts, metrics=metrics, headline=headline)
+        usage = meter.usage(read_metrics(draft.log / METRICS_FILE))
+        return Outcome(counts=counts, metrics=metrics, headline=headline, usage=usage)
+
+    def _watchers(
+        self, draft: Draft[Model], store: "TokenStore", *, texts: bool
+    ) -> "list[Watcher]":
+        """Trackers that were asked for, and sample texts where one process holds the model."""
+        from llamakit.model.weights import load_vocabulary
+        from llamakit.training.samples import Samples, beginnings
+        from llamakit.training.trackers import trackers
+
+        watchers: list[Watcher] = [*trackers(self.track, draft.log, self.config(), draft.events)]
+        if texts:
+            assert self.seq_len is not None
+            vocabulary = load_vocabulary(draft.input(self.tokens).path)
+            chosen = beginnings(store, self.seq_len)
+            watchers.append(
+                Samples(draft.log, vocabulary, chosen, compiled=self.compile, events=draft.events)
+            )
+        return watchers
+
+    def forecast(self, draft: Draft[Any]) -> Answer:
+        """Size, memory, time and energy of the run; the model is not built."""
+        from llamakit.text.tokens import TokenStore
+        from llamakit.training.estimate import Assumed, named_devices
+        from llamakit.training.forecast import Forecast
+        from llamakit.training.machine import pick_device, this_device, threads
+
+        assert self.seq_len is not None
+        assert self.batch_tokens is not None
+        assert self.micro_batch is not None
+        assert self.dtype is not None
+        store = TokenStore.open(draft.input(self.tokens).path)
+        assumed = Assumed.of(self.assume)
+        if self.on:
+            n_devices, device = named_devices(self.on)
+        else:
+            with threads(self.threads):
+                n_devices, device = 1, this_device(pick_device(self.device), self.dtype)
+        rows = max(1, self.batch_tokens // self.seq_len)
+        told = Forecast(
+            config=self._shape(store.vocab_size),
+            dtype=self.dtype,
+            seq_len=self.seq_len,
+            rows=rows,
+            micro_rows=self.micro_batch,
+            steps=self._steps(store.training_tokens, rows * self.seq_len),
+            tokens_per_epoch=store.training_tokens,
+            device=device,
+            n_devices=n_devices,
+            sharded=self.parallel == "fsdp",
+            tensor=self.tensor_parallel,
+            recompute=self.recompute == "blocks",
+            assumed=assumed,
+        )
+        return Answer(told.text(), told.values())
 
     def _shape(self, vocab_size: int) -> "ModelConfig":
         from llamakit.model.config import ModelConfig

@@ -174,6 +174,7 @@ def _run(prepared: Prepared, store: Store, name: str, draft: Draft[Kind]) -> Ver
         peak_memory_bytes=_peak_memory(),
         provenance=_provenance(),
         execution=stage.execution(),
+        usage=outcome.usage,
     )
     return commit(store, draft, record)
 

@@ -20,11 +20,13 @@ from llamakit.stages.validation import validated
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run tells of itself, for the record: counts, metrics and one line for a table."""
+    """What a run tells of itself, for the record: counts, metrics, one line for a table, and what
+    it used of the machine, which may differ from run to run."""
 
     counts: dict[str, int] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
     headline: str = ""
+    usage: dict[str, float | str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -116,6 +116,11 @@ class TokenStore:
         """Documents in the file."""
         return len(self.offsets) - 1
 
+    @property
+    def training_tokens(self) -> int:
+        """Tokens that one epoch reads."""
+        return int((self.offsets[self.order + 1] - self.offsets[self.order]).sum())
+
     def document(self, index: int) -> NDArray[Any]:
         """Ids of one document, BOS and EOS included."""
         return self.tokens[int(self.offsets[index]) : int(self.offsets[index + 1])]

@@ -6,8 +6,9 @@ Pure functions of a model's shape and of numbers that are stated; nothing is bui
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from llamakit.errors import UsageError, nearest
 from llamakit.model.config import ModelConfig
@@ -21,6 +22,36 @@ CARBON = 0.385
 MFU = 0.4
 """Share of the peak that a run is assumed to reach. The paper's own four runs, by their GPU hours
 and our count of FLOPs, reached 0.38 to 0.46."""
+
+
+@dataclass(frozen=True)
+class Assumed:
+    """What a forecast of time and energy rests on and no shape tells."""
+
+    mfu: float = MFU
+    """Share of the peak that the run reaches (0-1)."""
+    watts: float | None = None
+    """Power of a device, instead of its kind's."""
+    pue: float = PUE
+    carbon: float = CARBON
+
+    @classmethod
+    def of(cls, values: Mapping[str, float]) -> Assumed:
+        """The defaults, with `values` in their place.
+
+        Raises:
+            UsageError: a key is unknown, or a value is out of its range.
+        """
+        known = [item.name for item in fields(cls)]
+        for key, value in values.items():
+            if key not in known:
+                guess = nearest(key, known)
+                hint = f"Did you mean {guess!r}? " if guess else ""
+                raise UsageError(f"assume: {key!r}", fix=f"{hint}There are: {', '.join(known)}.")
+            least, most = {"mfu": (0.0, 1.0), "pue": (1.0, math.inf)}.get(key, (0.0, math.inf))
+            if not least <= value <= most or (key == "mfu" and not value):
+                raise UsageError(f"assume: {key} = {value:g} is out of range")
+        return cls(**values)
 
 
 @dataclass(frozen=True)
@@ -99,7 +130,8 @@ def memory_parts(
     shards: int = 1,
     tensor: int = 1,
 ) -> dict[str, int]:
-    """Bytes that one device needs, by part; there is no key-value cache in training.
+    """Bytes that one device needs, by part, 0 of parts there are none of. Training has no
+    key-value cache.
 
     Weights, gradients and optimizer are exact. Activations are those the uncompiled model keeps
     for its backward pass; what a kernel needs for a moment comes on top, so leave a tenth free.
@@ -139,15 +171,16 @@ def memory_parts(
         parts["logits"] = at_once * config.vocab_size * (4 if dtype == "fp32" else 8) + (
             config.vocab_size * config.dim * (4 + size)
         )
-    return {name: size for name, size in parts.items() if size}
+    return parts
 
 
 def _layer_activations(config: ModelConfig, size: int, tensor: int) -> int:
     """Bytes a token that a layer keeps: of two norms the input in fp32 and the result; what goes
     into the three groups of products; q, k, v repeated to all heads, and what comes out; and of the
     feed-forward layer gate, its SiLU, up, and their product."""
+    heads = config.n_heads * config.head_dim
     whole = 2 * (4 + size) * config.dim + 2 * size * config.dim
-    cut = 5 * size * config.dim + 4 * size * config.ffn_dim + 4 * config.n_heads
+    cut = 5 * size * heads + 4 * size * config.ffn_dim + 4 * config.n_heads
     return whole + cut // tensor
 
 

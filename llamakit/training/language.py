@@ -17,11 +17,14 @@ from llamakit.training.batches import Batch
 from llamakit.training.card import model_card
 from llamakit.training.loop import fit
 from llamakit.training.machine import threads
+from llamakit.training.meter import Meter
+from llamakit.training.metrics import METRICS_FILE, read_metrics
 from llamakit.training.objectives import next_token
 from llamakit.training.parallel import ONE_PROCESS, Parallel
 from llamakit.training.plan import TrainingPlan
 from llamakit.training.plots import write_training_page
 from llamakit.training.prefetch import Batches
+from llamakit.training.watch import Watcher
 
 
 def train_language_model(
@@ -38,6 +41,9 @@ def train_language_model(
     about: str,
     facts: Mapping[str, str | int | float],
     parallel: Parallel = ONE_PROCESS,
+    meter: Meter | None = None,
+    watchers: Sequence[Watcher] = (),
+    sources: Mapping[str, int] | None = None,
 ) -> dict[str, float]:
     """Fit `model` to the next tokens of `batches` and save it into the draft with log and card.
 
@@ -54,6 +60,9 @@ def train_language_model(
         about: the card's paragraph.
         facts: what the card tells of the data.
         parallel: the processes that train together; only the first writes the model.
+        meter: knows the run's share of the device's peak, for log and report.
+        watchers: shown each row of the log.
+        sources: tokens read of each source, for the report.
 
     Returns:
         Metrics for the record: `loss`, `tokens` (trained on), `anomalies` (batches) and
@@ -75,6 +84,8 @@ def train_language_model(
             events=draft.events,
             evaluate=evaluate if validation else None,
             parallel=parallel,
+            utilisation=meter.utilisation if meter else None,
+            watchers=watchers,
         )
         weights = parallel.weights(model, plan.dtype, draft.work / "weights")
     metrics = {"loss": result.last["loss"], "tokens": float(result.tokens)}
@@ -92,5 +103,11 @@ def train_language_model(
     card = model_card(title, about, model.config, plan, {**facts, **shown})
     save_model(draft.path, model, vocabulary, chat=chat, card=card, weights=weights)
     parameters = model.config.parameters()
-    write_training_page(draft.log, title, {"parameters": parameters, "steps": plan.steps, **shown})
+    write_training_page(
+        draft.log,
+        title,
+        {"parameters": parameters, "steps": plan.steps, **shown},
+        sources=sources,
+        usage=meter.usage(read_metrics(draft.log / METRICS_FILE)) if meter else None,
+    )
     return metrics

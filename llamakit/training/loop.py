@@ -23,7 +23,7 @@ from llamakit.training import anomalies
 from llamakit.training.accumulation import Loss, Objective, accumulate
 from llamakit.training.anomalies import ANOMALIES, Anomaly
 from llamakit.training.checkpoint import Checkpoint, Checkpoints, Keep
-from llamakit.training.metrics import MetricsLog
+from llamakit.training.metrics import METRICS_FILE, MetricsLog
 from llamakit.training.optimizer import NotFiniteError, Optimizer
 from llamakit.training.parallel import ONE_PROCESS, Parallel
 from llamakit.training.plan import TrainingPlan
@@ -109,7 +109,7 @@ def fit(
             Saver(saved, events) as saver,
             Prefetch(batches, end=plan.steps, pin=plan.device.startswith("cuda")) as ahead,
             MetricsLog(
-                log / "metrics.jsonl" if parallel.leads else None, run.progress.step
+                log / METRICS_FILE if parallel.leads else None, run.progress.step
             ) as metrics,
             watching(watchers if parallel.leads else (), metrics.kept) as watch,
             events.task(label, plan.steps, "steps") as task,

@@ -13,6 +13,9 @@ from typing import Any
 from llamakit.artifacts.files import atomic_file
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+METRICS_FILE = "metrics.jsonl"
+SAMPLES_FILE = "samples.jsonl"
+"""Texts through training, rows of the same log (`samples.py`)."""
 
 
 class MetricsLog:
@@ -53,6 +56,11 @@ class MetricsLog:
             written = self._file.write(self._unwritten)  # perhaps only a part
             self._unwritten = self._unwritten[written:]
 
+    def close(self) -> None:
+        """Write no more."""
+        if self._file is not None:
+            self._file.close()
+
     def __enter__(self) -> MetricsLog:
         return self
 
@@ -68,8 +76,7 @@ class MetricsLog:
             if error is None:
                 raise
         finally:
-            if self._file is not None:
-                self._file.close()
+            self.close()
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

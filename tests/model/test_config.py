@@ -69,9 +69,9 @@ def test_width_of_the_feed_forward_layer() -> None:
     assert ffn_dim_for(288, 32) == 768
 
 
-@pytest.mark.parametrize("tied", [False, True])
-def test_flops_are_what_torch_counts(config: ModelConfig, tied: bool) -> None:
-    config = ModelConfig(**{**vars(config), "tie_embeddings": tied})
+@pytest.mark.parametrize("change", [{}, {"tie_embeddings": True}, {"head_width": 6}])
+def test_flops_are_what_torch_counts(config: ModelConfig, change: dict[str, Any]) -> None:
+    config = ModelConfig(**{**vars(config), **change})
     rows, length = 2, config.max_seq_len
     with torch.device("meta"), FlopCounterMode(display=False) as counter:
         model = Transformer(config)

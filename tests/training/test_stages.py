@@ -1,5 +1,6 @@
 """Pretraining and fine-tuning as stages, from tokens to a chat model that has learnt something."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,7 +17,7 @@ from llamakit.events import Events
 from llamakit.model.weights import load_model, load_vocabulary
 from llamakit.stages.fields import Identity
 from llamakit.stages.pretrain import Pretrain
-from llamakit.stages.produce import produce
+from llamakit.stages.produce import forecast, prepare, produce
 from llamakit.stages.sft import Sft
 from llamakit.stages.stage import Outcome, Stage
 from llamakit.text.encoder import Encoder
@@ -168,6 +169,55 @@ def test_the_same_run_gives_the_same_bytes(store: Store) -> None:
     first, again = make(stage, store), make(stage, store, force=True)
     assert first.path != again.path
     assert first.digest == again.digest
+
+
+def test_the_record_tells_what_the_run_took(store: Store) -> None:
+    make(Sounds(), store)
+    stage = Pretrain(tokens="sounds", steps=3, assume={"watts": 50.0}, **SHAPE)
+    version = make(stage, store)
+    usage, counts = version.record.usage, version.record.counts
+    per_token = stage._shape(vocabulary_size(store)).flops_per_token(48)
+    assert usage["flops"] == counts["tokens"] * per_token
+    assert usage["training_seconds"] > 0
+    assert usage["device_hours"] == pytest.approx(usage["training_seconds"] / 3600, abs=1e-6)
+    assert usage["kwh"] == pytest.approx(usage["device_hours"] * 50 * 1.1 / 1000)
+    assert 0 < usage["mfu"] < 2
+    assert sum(counts[f"tokens_{animal}"] for animal in ANIMALS) == counts["tokens"]
+    page = (version.path / "log" / "report.html").read_text()
+    assert ">Samples<" in page
+    assert ">Data<" in page
+    # Neither the rate of the machine nor what was assumed is part of the artifact's content.
+    other = make(Pretrain(tokens="sounds", steps=3, **SHAPE), store, force=True)
+    assert other.digest == version.digest
+    assert other.record.usage["kwh"] is None
+
+
+def vocabulary_size(store: Store) -> int:
+    size: int = json.loads((store.resolve("sounds").path / "tokens.json").read_text())["vocab_size"]
+    return size
+
+
+def test_a_forecast_builds_no_model(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(Sounds(), store)
+    monkeypatch.setattr("llamakit.model.transformer.Transformer", None)
+    monkeypatch.setattr(machine, "memory_bytes", lambda device: 24 * 2**30)
+    stage = Pretrain(
+        tokens="sounds", preset="llama2-70b", token_budget=2 * 10**12, on="2048xa100-80gb"
+    )
+    answer = forecast(prepare(stage, store), store)
+    assert answer is not None
+    assert answer.values["steps"] == -(-2 * 10**12 // (976 * 4096))
+    assert answer.values["devices"] == 2048
+    assert "a device needs" in answer.text
+    here = forecast(prepare(Pretrain(tokens="sounds", steps=2, **SHAPE), store), store)
+    assert here is not None
+    assert here.values["tokens"] == 2 * 192
+    assert here.values["device"]["source"] == "measured here"
+
+
+def test_unknown_trackers_are_refused() -> None:
+    with pytest.raises(UsageError, match="no tracker 'mlflow'"):
+        Pretrain(tokens="t", track=["mlflow"])
 
 
 def test_presets_carry_the_papers_settings() -> None:
