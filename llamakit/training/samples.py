@@ -42,14 +42,14 @@ class Beginning:
 
 def beginnings(store: TokenStore, context: int) -> list[Beginning]:
     """Beginnings of held-out documents, of as many sources as there are; none of none."""
-    length = min(_PROMPT_TOKENS, max(1, context // 2))
-    wanted = min(_NEW_TOKENS, context - length)
     chosen: dict[int, list[Beginning]] = {}
     for document in store.validation[:_LOOKED_AT].tolist():
         ids = store.document(document).tolist()
-        if len(ids) > length:
+        length = min(_PROMPT_TOKENS, context // 2, len(ids) // 2)
+        if length:
+            truth = ids[length : min(context, length + _NEW_TOKENS)]
             found = chosen.setdefault(int(store.source_of[document]), [])
-            found.append(Beginning(tuple(ids[:length]), tuple(ids[length : length + wanted])))
+            found.append(Beginning(tuple(ids[:length]), tuple(truth)))
     # The first of each source, then the second of each.
     by_rank = ((rank, one) for found in chosen.values() for rank, one in enumerate(found))
     return [one for _, one in sorted(by_rank, key=lambda pair: pair[0])[:_BEGINNINGS]]
@@ -88,7 +88,7 @@ class Samples:
 
     def see(self, row: Row, model: nn.Module) -> None:
         """Write texts, when the row is of an evaluation."""
-        if self._file is None or "validation_loss" not in row:
+        if self._file is None or not self._chosen or "validation_loss" not in row:
             return
         if not isinstance(model, Transformer):
             raise TypeError(f"a {type(model).__name__} writes no text")
@@ -110,7 +110,7 @@ class Samples:
             self._file.close()
 
     def _continued(self, model: Transformer, temperature: float) -> list[str]:
-        longest = max((len(one.truth) for one in self._chosen), default=1)
+        longest = max(len(one.truth) for one in self._chosen)
         made = generate(
             model,
             self._vocabulary,

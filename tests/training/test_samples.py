@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import torch
 
+from llamakit.artifacts.files import atomic_file
 from llamakit.events import Events
 from llamakit.model.config import ModelConfig
 from llamakit.model.transformer import Transformer
 from llamakit.text.encoder import Encoder
-from llamakit.text.tokens import TokenStore
+from llamakit.text.tokens import TokenPart, TokenStore, join_parts, write_part
 from llamakit.text.vocabulary import Vocabulary, train_vocabulary
 from llamakit.training.batches import PackedDocuments
 from llamakit.training.loop import fit
@@ -33,18 +34,14 @@ def vocabulary(tmp_path_factory: pytest.TempPathFactory) -> Vocabulary:
 
 
 @pytest.fixture(scope="module")
-def tokens(vocabulary: Vocabulary) -> TokenStore:
-    ids = [np.frombuffer(b, "<u2") for b in Encoder(vocabulary).encode(TEXTS)]
-    ends = np.cumsum([0, *map(len, ids)]).astype("<u8")
-    return TokenStore(
-        tokens=np.concatenate(ids),
-        offsets=ends,
-        order=np.arange(6, dtype="<u4"),
-        validation=np.arange(6, 12, dtype="<u4"),
-        vocab_size=vocabulary.size,
-        source_of=np.array([0] * 8 + [1] * 4, "<u4"),
-        sources=("a", "b"),
-    )
+def tokens(vocabulary: Vocabulary, tmp_path_factory: pytest.TempPathFactory) -> TokenStore:
+    folder = tmp_path_factory.mktemp("tokens")
+    part = TokenPart(*(folder / name for name in "tlrsnib"))
+    ids = Encoder(vocabulary).encode(TEXTS)
+    sources, names = ["a"] * 8 + ["b"] * 4, [str(n) for n in range(12)]
+    write_part(part, ids, [1] * 6 + [0] * 6, sources, names, vocabulary.size)
+    join_parts([part], vocabulary.size, lambda name: atomic_file(folder / "store" / name))
+    return TokenStore.open(folder / "store")
 
 
 def train(folder: Path, tokens: TokenStore, watchers: list[Any], **how: Any) -> list[torch.Tensor]:
