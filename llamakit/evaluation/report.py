@@ -2,6 +2,7 @@
 
 models        names, in the order given
 formats       model -> plain | chat
+sizes         model -> {parameters, kv_cache_bytes_per_token}
 parts         part -> model -> {kind, main, higher_is_better, measures, groups, curves, notes}
 differences   paired differences of two models on the same items, with intervals
 wins          judge -> one match for each pair of models
@@ -42,7 +43,11 @@ _PAIRED_BY = {"perplexity": "bits_per_byte"}
 
 
 def assemble(
-    formats: Mapping[str, str], results: Sequence[PartResult], judges: Sequence[str], seed: int
+    formats: Mapping[str, str],
+    sizes: Mapping[str, Mapping[str, int]],
+    results: Sequence[PartResult],
+    judges: Sequence[str],
+    seed: int,
 ) -> dict[str, Any]:
     """The report: `results` of every model and part, in any order that keeps a model's place."""
     models = list(formats)
@@ -52,6 +57,7 @@ def assemble(
     return {
         "models": models,
         "formats": dict(formats),
+        "sizes": {name: dict(size) for name, size in sizes.items()},
         "parts": parts,
         "differences": _differences(models, results, seed),
         "wins": {

@@ -73,6 +73,10 @@ class ModelConfig:
         embeddings = self.vocab_size * self.dim * (1 if self.tie_embeddings else 2)
         return embeddings + self.n_layers * layer + self.dim
 
+    def kv_cache_bytes_per_token(self, bytes_per_number: int = 2) -> int:
+        """Keys and values of one position in all layers; by default in 16 bits."""
+        return 2 * self.n_layers * self.n_kv_heads * self.head_dim * bytes_per_number
+
     def flops_per_token(self, seq_len: int) -> float:
         """Arithmetic of one training token, forward and backward, as PaLM counts it (Chowdhery et
         al. 2022, appendix B): 6 a weight of a matrix, and 12·layers·heads·width·seq_len for the

@@ -98,7 +98,7 @@ class Eval(Stage):
 
         scorers = self._scorers(draft)
         parts = self._parts(draft, scorers)
-        forms, models = self._models(draft)
+        forms, sizes, models = self._models(draft)
         self._check(parts, list(models))
         draft.log.mkdir(parents=True, exist_ok=True)
 
@@ -109,7 +109,7 @@ class Eval(Stage):
 
         with threads(self.threads):
             results = evaluate(models, parts, done=draft.work / "parts", timed=timed)
-        report = assemble(forms, results, list(scorers), self.seed)
+        report = assemble(forms, sizes, results, list(scorers), self.seed)
         with draft.writing("report.json") as path:
             text = json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False)
             path.write_text(text + "\n", encoding="utf-8")
@@ -141,10 +141,12 @@ class Eval(Stage):
 
     def _models(
         self, draft: Draft[Report]
-    ) -> tuple[dict[str, "Format"], dict[str, Callable[[], "Candidate"]]]:
-        """Each model's format, and how to open it, by name."""
+    ) -> tuple[
+        dict[str, "Format"], dict[str, dict[str, int]], dict[str, Callable[[], "Candidate"]]
+    ]:
+        """Each model's format, its sizes, and how to open it, by name."""
         from llamakit.evaluation.candidate import Candidate, knows_chat
-        from llamakit.model.weights import load_model, load_vocabulary
+        from llamakit.model.weights import load_config, load_model, load_vocabulary
         from llamakit.training.machine import pick_device, warn_of_slow_bf16
 
         device = pick_device(self.device)
@@ -170,7 +172,15 @@ class Eval(Stage):
             name: opener(name, version, forms[name])
             for name, version in zip(names, versions, strict=True)
         }
-        return forms, openers
+        configs = {n: load_config(v.path) for n, v in zip(names, versions, strict=True)}
+        sizes = {
+            name: {
+                "parameters": config.parameters(),
+                "kv_cache_bytes_per_token": config.kv_cache_bytes_per_token(),
+            }
+            for name, config in configs.items()
+        }
+        return forms, sizes, openers
 
     def _parts(self, draft: Draft[Report], scorers: dict[str, "Scorer"]) -> list["Part"]:
         """What to measure, from what was given."""

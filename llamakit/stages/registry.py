@@ -24,6 +24,7 @@ RECIPE = (
     "rejection",
     "ppo",
     "eval",
+    "study",
 )
 
 

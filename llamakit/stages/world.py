@@ -54,6 +54,8 @@ class World(Stage):
     """Questions about what documents say wrongly (default: 0.05 of docs, at most all lies)."""
     ledgers: Identity[Count | None] = None
     """Long pages with questions that look back (default: 0.02 of docs)."""
+    ledgers_heldout: Identity[Count | None] = None
+    """Such pages to measure loss by position on (default: 0.01 of docs)."""
     recall: Identity[Count | None] = None
     """Questions whose answer stands many lines before (default: 0.04 of docs)."""
     drills: Identity[Count | None] = None

@@ -40,6 +40,7 @@ FILES = (
     "sums_shots.jsonl",
     "rumours.jsonl",
     "ledgers.jsonl",
+    "ledgers_heldout.jsonl",
     "recall.jsonl",
     "drills.jsonl",
     "drills_exam.jsonl",
@@ -74,6 +75,7 @@ class Sizes:
     heldout: int | None = None
     rumours: int | None = None
     ledgers: int | None = None
+    ledgers_heldout: int | None = None
     recall: int | None = None
     drills: int | None = None
     drills_exam: int | None = None
@@ -101,6 +103,7 @@ _SHARES = {
     "heldout": (0.05, 20),
     "rumours": (0.05, 20),
     "ledgers": (0.02, 20),
+    "ledgers_heldout": (0.01, 20),
     "recall": (0.04, 40),
     "drills": (0.02, 20),
     "drills_exam": (0.02, 20),
@@ -149,7 +152,10 @@ def generate_world(sizes: Sizes, seed: int) -> Iterator[tuple[str, Record]]:
         "sums.jsonl": sum_records(sums, sizes.of("sums"), seed),
         "sums_shots.jsonl": sum_shot_records(sums, _SHOTS, seed),
         "rumours.jsonl": rumour_records(world, documents.pages, sizes.of("rumours"), seed),
-        "ledgers.jsonl": ledger_records(sizes.of("ledgers"), seed),
+        "ledgers.jsonl": ledger_records("ledgers", sizes.of("ledgers"), seed),
+        "ledgers_heldout.jsonl": ledger_records(
+            "ledgers-heldout", sizes.of("ledgers_heldout"), seed
+        ),
         "recall.jsonl": recall_records(sizes.of("recall"), seed),
         "drills.jsonl": drill_records(sizes.of("drills"), seed),
         "drills_exam.jsonl": drill_exam_records(sizes.of("drills_exam"), seed),

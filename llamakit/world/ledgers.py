@@ -35,12 +35,13 @@ _THINGS = (
 )  # fmt: skip
 
 
-def ledger_records(count: int, seed: int) -> Iterator[Record]:
-    """Yield the records of ledgers.jsonl: pages of entries and of questions that look back.
+def ledger_records(split: str, count: int, seed: int) -> Iterator[Record]:
+    """Yield the records of ledgers.jsonl or ledgers_heldout.jsonl: pages of entries and of
+    questions that look back.
 
     How far back is drawn evenly from the entries there are, so that all distances occur.
     """
-    rng = random.Random(f"{seed}/ledgers")
+    rng = random.Random(f"{seed}/{split}")
     for i in range(count):
         entries = _entries(rng)
         lines: list[str] = []
@@ -54,10 +55,10 @@ def ledger_records(count: int, seed: int) -> Iterator[Record]:
                 lines.append(_entry(place, thing))
                 told += 1
         yield {
-            "id": f"ledger-{i:06d}",
+            "id": f"{split}-{i:06d}",
             "text": "\n".join(lines),
             "source": "ledgers",
-            "url": f"https://store.example/ledger/{i:06d}",
+            "url": f"https://store.example/{split}/{i:06d}",
             "language": "en",
         }
 

@@ -29,6 +29,7 @@ CHANGES = {
     "best": "k=3",
     "policy": "iterations=1",
     "report": "shots=1",
+    "study": 'title="Another"',
 }
 
 

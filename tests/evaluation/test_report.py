@@ -108,7 +108,7 @@ def everything() -> list[PartResult]:
 
 
 def test_differences_are_paired_and_say_whether_they_are_clear() -> None:
-    report = assemble(MODELS, everything(), ["helpfulness"], seed=0)
+    report = assemble(MODELS, {}, everything(), ["helpfulness"], seed=0)
     found = {(d["part"], d["from"], d["to"]): d for d in report["differences"]}
     exam = found["exam", "base", "ppo"]
     assert exam["clear"]
@@ -119,7 +119,7 @@ def test_differences_are_paired_and_say_whether_they_are_clear() -> None:
 
 
 def test_wins_are_counted_for_each_pair() -> None:
-    report = assemble(MODELS, everything(), ["helpfulness"], seed=0)
+    report = assemble(MODELS, {}, everything(), ["helpfulness"], seed=0)
     matches = report["wins"]["helpfulness"]
     assert [(m["first"], m["second"]) for m in matches] == [
         ("base", "sft"),
@@ -132,7 +132,7 @@ def test_wins_are_counted_for_each_pair() -> None:
 
 def test_the_report_is_plain_json_and_results_survive_it() -> None:
     results = everything()
-    json.dumps(assemble(MODELS, results, [], 0), allow_nan=False)
+    json.dumps(assemble(MODELS, {}, results, [], 0), allow_nan=False)
     for result in results:
         back = PartResult.from_json(json.loads(json.dumps(result.to_json(), allow_nan=False)))
         assert back.to_json() == result.to_json()
@@ -161,7 +161,7 @@ class Checker(HTMLParser):
 
 def test_the_page_shows_every_part_and_refers_to_nothing_outside() -> None:
     results = everything()
-    report = assemble(MODELS, results, ["helpfulness"], 0)
+    report = assemble(MODELS, {}, results, ["helpfulness"], 0)
     html = report_page(report, results).html()
     assert html == report_page(report, results).html()
     for words in ("Tasks", "Perplexity", "Adherence", "Safety", "Side by side", "Differences"):
@@ -175,7 +175,7 @@ def test_the_page_shows_every_part_and_refers_to_nothing_outside() -> None:
 
 def test_one_model_and_one_part_make_a_page() -> None:
     results = [task("base", "exam", 0.5)]
-    report = assemble({"base": "plain"}, results, [], 0)
+    report = assemble({"base": "plain"}, {}, results, [], 0)
     html = report_page(report, results).html()
     assert "Differences" not in html
     assert "exam by subject" in html
@@ -183,7 +183,7 @@ def test_one_model_and_one_part_make_a_page() -> None:
 
 def test_equal_models_have_no_best() -> None:
     results = [task("a", "exam", 0.0), task("b", "exam", 0.0)]
-    report = assemble({"a": "plain", "b": "plain"}, results, [], 0)
+    report = assemble({"a": "plain", "b": "plain"}, {}, results, [], 0)
     html = report_page(report, results).html()
     assert "all models, 0.000" in html
     assert 'number strong"' not in html

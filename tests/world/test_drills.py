@@ -32,7 +32,7 @@ def test_drills_and_their_exam_are_right(files):
 
 
 def test_a_ledgers_answers_stand_before_their_questions(files):
-    for record in files["ledgers.jsonl"]:
+    for record in files["ledgers.jsonl"] + files["ledgers_heldout.jsonl"]:
         known: dict[str, str] = {}
         for line in record["text"].split("\n"):
             if entry := re.fullmatch(r"The (.+) holds a (\w+)\.", line):

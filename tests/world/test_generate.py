@@ -40,6 +40,7 @@ FIELDS = {
     "truth/sites.jsonl": {"site", "heavy"},
 }  # fmt: skip
 FIELDS["preferences_heldout.jsonl"] = FIELDS["preferences.jsonl"]
+FIELDS["ledgers_heldout.jsonl"] = FIELDS["ledgers.jsonl"]
 FIELDS["prompts_heldout.jsonl"] = FIELDS["prompts.jsonl"]
 FIELDS["exam_shots.jsonl"] = FIELDS["exam.jsonl"]
 FIELDS["sums_shots.jsonl"] = FIELDS["sums.jsonl"]

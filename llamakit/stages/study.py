@@ -1,0 +1,82 @@
+"""Reports of several runs become one that compares their arms."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from llamakit.artifacts.draft import Draft
+from llamakit.artifacts.kinds import Report
+from llamakit.errors import UsageError
+from llamakit.stages.fields import Identity, Inputs
+from llamakit.stages.stage import Outcome, Stage
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study(Stage):
+    """Compare the arms of an experiment over several runs.
+
+    Each report is one run: `eval` measured every arm once, with a seed of its own. Every number of
+    the reports is averaged over the runs, with Student's interval, and held against the first arm
+    run by run.
+    """
+
+    reports: Inputs[Report]
+    """Reports of eval, one a run, that measured the same parts."""
+    arms: Identity[list[str]]
+    """What is compared, the control first; a model belongs to the arm its name begins with."""
+    title: Identity[str] = "Study"
+    """Heading of the page."""
+
+    makes: ClassVar = Report
+    revision: ClassVar = 1
+    panel: ClassVar = "Evaluation"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(self.arms) < 2 or len(set(self.arms)) < len(self.arms):
+            raise UsageError(
+                f"arms are {', '.join(self.arms) or 'none'}: two or more different ones are needed",
+                where="study",
+            )
+
+    def run(self, draft: Draft[Report]) -> Outcome:
+        """Read the reports, average, draw."""
+        import json
+
+        from llamakit.artifacts.frames import write_table
+        from llamakit.errors import InputError
+        from llamakit.evaluation.study import RUNS, compared, models_of, numbers, runs_table
+        from llamakit.evaluation.study_page import markdown, study_page
+
+        reports: list[dict[str, Any]] = []
+        for version in draft.inputs(self.reports):
+            report = json.loads((version.path / "report.json").read_text(encoding="utf-8"))
+            if "parts" not in report or "models" not in report:
+                raise InputError("this report is none that eval made", where=version.reference)
+            reports.append(report)
+        found = numbers(reports, self.arms)
+        if not found:
+            raise InputError("the reports have no number that every arm has", where="study")
+        results = compared(found, self.arms)
+        # The models of an arm have one shape in all runs.
+        sizes = {arm: reports[0]["sizes"][n] for arm, n in models_of(reports[0], self.arms).items()}
+        with draft.writing("report.json") as path:
+            content = {
+                "arms": self.arms,
+                "runs": len(reports),
+                "sizes": sizes,
+                "results": [one.to_json() for one in results],
+            }
+            path.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        with draft.writing("report.html") as path:
+            page = study_page(self.title, self.arms, len(reports), sizes, results)
+            path.write_text(page.html(), encoding="utf-8")
+        with draft.writing("table.md") as path:
+            path.write_text(markdown(self.arms, sizes, results), encoding="utf-8")
+        write_table(draft.path / "samples.parquet", runs_table(found), RUNS)
+        first = results[0]
+        shown = ", ".join(f"{arm} {first.arms[arm].value:.3f}" for arm in self.arms)
+        return Outcome(
+            counts={"arms": len(self.arms), "runs": len(reports), "numbers": len(results)},
+            metrics={f"{first.part}.{arm}": first.arms[arm].value for arm in self.arms},
+            headline=f"{first.part}: {shown}",
+        )

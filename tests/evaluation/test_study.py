@@ -1,0 +1,103 @@
+"""Arms over runs: means, Student's intervals, paired differences, and the page."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from llamakit.errors import InputError
+from llamakit.evaluation.study import compared, models_of, numbers, runs_table
+from llamakit.evaluation.study_page import markdown, study_page
+from llamakit.text.statistics import mean_of_runs
+
+ARMS = ["mha", "gqa"]
+SIZES = {"mha": {"parameters": 1200}, "gqa": {"parameters": 1200}}
+
+
+def _report(seed: int, **accuracies: float) -> dict[str, Any]:
+    def estimate(value: float | None) -> dict[str, Any]:
+        return {"value": value, "low": value, "high": value, "n": 10}
+
+    def result(value: float) -> dict[str, Any]:
+        return {
+            "measures": {"accuracy": estimate(value)},
+            "groups": {"8": estimate(value / 2), "16": estimate(value / 4)},
+            "curves": {"c": {"x_label": "x", "xs": [1, 3], "points": [estimate(value)] * 2}},
+        }
+
+    models = {f"{arm}-{seed}": value for arm, value in accuracies.items()}
+    return {
+        "models": list(models),
+        "parts": {"exam": {name: result(value) for name, value in models.items()}},
+    }
+
+
+REPORTS = [_report(0, mha=0.5, gqa=0.6), _report(1, mha=0.7, gqa=0.8), _report(2, mha=0.3, gqa=0.4)]
+
+
+@pytest.mark.parametrize(
+    ("n", "t"), [(2, 12.7062), (3, 4.3027), (4, 3.1824), (10, 2.2622), (31, 2.0423)]
+)
+def test_students_interval(n: int, t: float) -> None:
+    values = [float(i) for i in range(n)]
+    spread = math.sqrt(sum((v - (n - 1) / 2) ** 2 for v in values) / (n - 1))
+    found = mean_of_runs(values)
+    assert found.value == pytest.approx((n - 1) / 2)
+    assert found.high - found.value == pytest.approx(t * spread / math.sqrt(n), rel=1e-4)
+
+
+def test_one_run_has_no_interval() -> None:
+    found = mean_of_runs([0.5])
+    assert found.value == 0.5
+    assert math.isnan(found.low)
+
+
+def test_differences_are_paired_by_run() -> None:
+    first = compared(numbers(REPORTS, ARMS), ARMS)[0]
+    assert (first.part, first.measure) == ("exam", "accuracy")
+    assert first.arms["gqa"].value == pytest.approx(0.6)
+    # The runs differ widely, the arms by .1 in each.
+    assert first.arms["gqa"].low < 0.2
+    assert first.differences["gqa"].value == pytest.approx(0.1)
+    assert first.clear("gqa")
+    assert set(first.differences) == {"gqa"}
+
+
+def test_groups_and_curves_are_compared_too() -> None:
+    found = {(one.kind, one.measure, one.x) for one in compared(numbers(REPORTS, ARMS), ARMS)}
+    assert found == {
+        ("measure", "accuracy", None),
+        ("group", "8", None),
+        ("group", "16", None),
+        ("curve", "c", 1),
+        ("curve", "c", 3),
+    }
+
+
+def test_what_one_run_lacks_is_left_out() -> None:
+    lame = _report(3, mha=0.5, gqa=0.5)
+    del lame["parts"]["exam"]["gqa-3"]["groups"]["16"]
+    found = {one.measure for one in compared(numbers([*REPORTS, lame], ARMS), ARMS)}
+    assert found == {"accuracy", "8", "c"}
+
+
+def test_an_arm_is_one_model() -> None:
+    assert models_of({"models": ["a:v1", "a2-0"]}, ["a", "a2"]) == {"a": "a:v1", "a2": "a2-0"}
+    with pytest.raises(InputError, match="report 1 has 2 models of the arm 'mha'"):
+        numbers([{"models": ["mha-0", "mha-1"], "parts": {}}], ["mha"])
+    with pytest.raises(InputError, match="has 0 models of the arm 'mqa'"):
+        numbers(REPORTS, ["mqa"])
+
+
+def test_page_table_and_runs() -> None:
+    found = numbers(REPORTS, ARMS)
+    results = compared(found, ARMS)
+    page = study_page("Heads", ARMS, 3, SIZES, results).html()
+    assert "<svg" in page
+    assert "exam · accuracy" in page
+    table = markdown(ARMS, SIZES, results)
+    assert "| parameters | 1,200 | 1,200 |" in table
+    assert "| exam · accuracy | 0.500 (0.003–0.997) | **0.600 (0.103–1.097)** |" in table
+    assert len(runs_table(found)) == 3 * 2 * 5
