@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from llamakit.evaluation.candidate import Candidate
-from llamakit.evaluation.perplexity import Text, perplexity, windows
+from llamakit.evaluation.perplexity import BY_POSITION, Text, perplexity, windows
 
 TEXTS = [
     Text("a", "The river of the north is the longest.", "x"),
@@ -36,6 +36,22 @@ def test_equal_to_a_full_forward_pass(make_candidate: Callable[..., Candidate]) 
     assert found.measures["bits_per_byte"].value == pytest.approx(bits, rel=1e-3)
     assert set(found.groups) == {"x", "y"}
     assert found.measures["perplexity"].low <= found.measures["perplexity"].value
+
+
+@torch.no_grad()
+def test_loss_by_position_equals_a_slow_loop(make_candidate: Callable[..., Candidate]) -> None:
+    candidate = make_candidate()
+    nats: dict[int, list[float]] = {}
+    for text in TEXTS:
+        ids = candidate.vocabulary.encode(text.text, bos=True)
+        logprobs = candidate.model.logits(candidate.model(torch.tensor([ids]))).log_softmax(-1)[0]
+        for position in range(1, len(ids)):
+            bucket = 2 ** position.bit_length() - 1
+            nats.setdefault(bucket, []).append(-float(logprobs[position - 1, ids[position]]))
+    curve = perplexity(candidate, TEXTS, seed=0).curves[BY_POSITION]
+    assert curve.xs == sorted(nats)
+    for x, point in zip(curve.xs, curve.points, strict=True):
+        assert point.value == pytest.approx(sum(nats[x]) / len(nats[x]), rel=1e-4)
 
 
 @pytest.mark.parametrize("length", [1, 2, 8, 9, 12, 13, 31])
