@@ -48,11 +48,14 @@ class Study(Stage):
         from llamakit.evaluation.study_page import markdown, study_page
 
         reports: list[dict[str, Any]] = []
-        for version in draft.inputs(self.reports):
-            report = json.loads((version.path / "report.json").read_text(encoding="utf-8"))
-            if "parts" not in report or "models" not in report:
-                raise InputError("this report is none that eval made", where=version.reference)
-            reports.append(report)
+        versions = draft.inputs(self.reports)
+        with draft.events.task("reports", total=len(versions), unit="reports") as task:
+            for version in versions:
+                report = json.loads((version.path / "report.json").read_text(encoding="utf-8"))
+                if "parts" not in report or "models" not in report:
+                    raise InputError("this report is none that eval made", where=version.reference)
+                reports.append(report)
+                task.advance()
         found = numbers(reports, self.arms)
         if not found:
             raise InputError("the reports have no number that every arm has", where="study")

@@ -53,11 +53,11 @@ class World(Stage):
     rumours: Identity[Count | None] = None
     """Questions about what documents say wrongly (default: 0.05 of docs, at most all lies)."""
     ledgers: Identity[Count | None] = None
-    """Long pages with questions that look back (default: 0.02 of docs)."""
+    """Long pages that need a name given at their top (default: 0.02 of docs)."""
     ledgers_heldout: Identity[Count | None] = None
     """Such pages to measure loss by position on (default: 0.01 of docs)."""
     recall: Identity[Count | None] = None
-    """Questions whose answer stands many lines before (default: 0.04 of docs)."""
+    """Questions for a name that stands many lines before (default: 0.04 of docs)."""
     drills: Identity[Count | None] = None
     """Pages of sums of one- and two-digit numbers (default: 0.02 of docs)."""
     drills_exam: Identity[Count | None] = None

@@ -1,25 +1,29 @@
-"""Ledgers: long pages on which an answer stands many lines before its question.
+"""Ledgers: long pages on which a name is needed many lines after it was given.
 
 Stories and articles of this world are short; to see what a longer context is good for, a model
-needs pages that reach back.
+needs pages that reach back. What must be remembered is one name among lines without any: a small
+model learns that soon, where looking up one of many entries would take it far longer.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from itertools import product
 
+from llamakit.world.names import MEN, WOMEN
 from llamakit.world.truth import Record
 
+PEOPLE = (*WOMEN[:8], *MEN[:8])
+
 DISTANCES = (1, 2, 4, 8, 12, 16, 24, 32)
-"""Lines between a question of `recall.jsonl` and its answer."""
-_LINES = 40
-"""Entries before each question of `recall.jsonl`: every question has the same past to read."""
+"""Lines between the name on a page of `recall.jsonl` and where it is asked for."""
+_LINES = 33
+"""Lines of every page of `recall.jsonl`: the past to read is as long at each distance."""
 _PAGE_LINES = (44, 56)
-_ASKED = 0.4
-"""The part of a page's lines that ask for an entry, once there are some."""
+_SIGNED = 0.3
+"""The part of a page's lines that are signatures."""
 _CHOICES = 4
+_ASKED = "Signed by"
 
 _COLOURS = (
     "red", "green", "blue", "white", "black", "brown", "yellow", "grey", "orange", "pink",
@@ -36,24 +40,15 @@ _THINGS = (
 
 
 def ledger_records(split: str, count: int, seed: int) -> Iterator[Record]:
-    """Yield the records of ledgers.jsonl or ledgers_heldout.jsonl: pages of entries and of
-    questions that look back.
-
-    How far back is drawn evenly from the entries there are, so that all distances occur.
+    """Yield the records of ledgers.jsonl or ledgers_heldout.jsonl: pages that say at the top whose
+    they are, and at a few places below that this person signed.
     """
     rng = random.Random(f"{seed}/{split}")
     for i in range(count):
-        entries = _entries(rng)
-        lines: list[str] = []
-        told = 0
-        for _ in range(rng.randint(*_PAGE_LINES)):
-            if told == len(entries) or (told and rng.random() < _ASKED):
-                place, thing = entries[rng.randrange(told)]
-                lines.append(f"{_question(place)} {_answer(thing)}")
-            else:
-                place, thing = entries[told]
-                lines.append(_entry(place, thing))
-                told += 1
+        name = rng.choice(PEOPLE)
+        lines = [_head(name)]
+        for entry in _entries(rng, rng.randint(*_PAGE_LINES)):
+            lines.append(f"{_ASKED} {name}." if rng.random() < _SIGNED else entry)
         yield {
             "id": f"{split}-{i:06d}",
             "text": "\n".join(lines),
@@ -64,42 +59,31 @@ def ledger_records(split: str, count: int, seed: int) -> Iterator[Record]:
 
 
 def recall_records(count: int, seed: int) -> Iterator[Record]:
-    """Yield the records of recall.jsonl: multiple-choice questions, `subject` their distance.
-
-    The wrong choices stand on the same page, so that having read it is not enough.
+    """Yield the records of recall.jsonl: who signed, of four names; `subject` is how many lines
+    before the name stands, for the only time. Entries without a name go before it.
     """
     rng = random.Random(f"{seed}/recall")
     for i in range(count):
         distance = DISTANCES[i % len(DISTANCES)]
-        entries = _entries(rng)[:_LINES]
-        place, thing = entries[-distance]
-        others = [other for _, other in entries if other != thing]
-        things = [thing, *rng.sample(others, _CHOICES - 1)]
-        rng.shuffle(things)
-        page = "\n".join(_entry(*entry) for entry in entries)
+        names = rng.sample(PEOPLE, _CHOICES)
+        name = rng.choice(names)
+        lines = _entries(rng, _LINES)
+        lines[-distance] = _head(name)
         yield {
             "id": f"recall-{i:05d}",
-            "query": f"{page}\n{_question(place)}",
-            "choices": [_answer(one) for one in things],
-            "gold": things.index(thing),
+            "query": "\n".join([*lines, _ASKED]),
+            "choices": [f"{one}." for one in names],
+            "gold": names.index(name),
             "subject": str(distance),
         }
 
 
-def _entries(rng: random.Random) -> list[tuple[str, str]]:
-    """Places in any order, each with a thing that no other one holds."""
-    places = [f"{colour} {place}" for colour, place in product(_COLOURS, _PLACES)]
-    things = rng.sample(_THINGS, len(_THINGS))
-    return list(zip(rng.sample(places, len(things)), things, strict=True))
+def _entries(rng: random.Random, count: int) -> list[str]:
+    return [
+        f"The {rng.choice(_COLOURS)} {rng.choice(_PLACES)} holds a {rng.choice(_THINGS)}."
+        for _ in range(count)
+    ]
 
 
-def _entry(place: str, thing: str) -> str:
-    return f"The {place} holds a {thing}."
-
-
-def _question(place: str) -> str:
-    return f"What is in the {place}?"
-
-
-def _answer(thing: str) -> str:
-    return f"A {thing}."
+def _head(name: str) -> str:
+    return f"This is the ledger of {name}."

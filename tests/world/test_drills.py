@@ -31,26 +31,25 @@ def test_drills_and_their_exam_are_right(files):
         assert re.search(r"\d\d \w+ \d\d", record["question"])
 
 
-def test_a_ledgers_answers_stand_before_their_questions(files):
+def test_a_ledger_is_signed_by_whose_it_is(files):
     for record in files["ledgers.jsonl"] + files["ledgers_heldout.jsonl"]:
-        known: dict[str, str] = {}
-        for line in record["text"].split("\n"):
-            if entry := re.fullmatch(r"The (.+) holds a (\w+)\.", line):
-                known[entry[1]] = entry[2]
-            else:
-                place, thing = re.fullmatch(r"What is in the (.+)\? A (\w+)\.", line).groups()
-                assert known[place] == thing
+        head, *lines = record["text"].split("\n")
+        name = re.fullmatch(r"This is the ledger of (\w+)\.", head)[1]
+        signed = {line for line in lines if not line.startswith("The ")}
+        assert signed <= {f"Signed by {name}."}
+        assert not any(name in line for line in set(lines) - signed)
 
 
-def test_recall_asks_at_every_distance_and_all_choices_stand_on_the_page(files):
+def test_recall_asks_at_every_distance_for_a_name_that_stands_once(files):
     records = files["recall.jsonl"]
     assert {record["subject"] for record in records} == {str(d) for d in DISTANCES}
     for record in records:
-        lines = record["query"].split("\n")
-        place = re.fullmatch(r"What is in the (.+)\?", lines[-1])[1]
-        right = record["choices"][record["gold"]].removeprefix("A ")
-        assert lines[-1 - int(record["subject"])] == f"The {place} holds a {right}"
-        assert all(choice.removeprefix("A ") in record["query"] for choice in record["choices"])
+        *lines, asked = record["query"].split("\n")
+        assert asked == "Signed by"
+        right = record["choices"][record["gold"]]
+        assert lines[-int(record["subject"])] == f"This is the ledger of {right}"
+        assert sum(line.startswith("This") for line in lines) == 1
+        assert len(set(record["choices"])) == 4
 
 
 def test_a_rumour_has_the_truth_and_a_lie_that_a_document_tells(files):
