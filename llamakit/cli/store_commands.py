@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from llamakit.artifacts.store import Store, Version
 
 _PANEL = "Artifacts"
+# Figures of two training runs that `diff` draws into the terminal; a page has all.
+_IN_TERMINAL = ("loss", "validation_loss", "lr")
 Reference = Annotated[
     str, typer.Argument(help="NAME, NAME:v3, NAME:TAG or a version's folder.", metavar="REF")
 ]
@@ -133,22 +136,58 @@ def diff(
     left: Reference,
     right: Reference,
     *,
+    html: Annotated[
+        Path | None,
+        typer.Option(help="Write a page: the differences, and the curves of both runs overlaid."),
+    ] = None,
     store: StoreOption = DEFAULT_STORE,
     json_: JsonOption = False,
 ) -> None:
-    """Say in which config keys, inputs, content, counts and metrics two versions differ."""
+    """Say in which config keys, inputs, content, counts and metrics two versions differ.
+
+    Of two training runs, a terminal also shows the curves of both.
+    """
     from llamakit.artifacts import upkeep
 
     place = _store(store)
     a, b = place.resolve(left), place.resolve(right)
     found = upkeep.differences(a, b)
+    rows = [[d.section, d.key, _short(d.left), _short(d.right)] for d in found]
     if json_:
         print(json.dumps([one.to_json() for one in found], indent=2, ensure_ascii=False))
-    elif found:
-        rows = [[d.section, d.key, _short(d.left), _short(d.right)] for d in found]
+    elif rows:
         print_table(["", "key", a.reference, b.reference], rows)
     else:
         print(f"{a.reference} and {b.reference} do not differ")
+    drawn = sys.stdout.isatty() and not json_
+    if html is not None or (drawn and a.path != b.path):
+        _overlay(a, b, rows, html=html, drawn=drawn)
+
+
+def _overlay(
+    a: Version[Kind], b: Version[Kind], rows: list[list[str]], *, html: Path | None, drawn: bool
+) -> None:
+    """Draw the curves of both: into the terminal, into a page, or both."""
+    from llamakit.artifacts.files import atomic_file
+    from llamakit.artifacts.record import LOG_FOLDER
+    from llamakit.cli.console import make_console
+    from llamakit.cli.curves import chart
+    from llamakit.training.comparison import comparison_page, curves, title_of
+
+    found = curves({each.reference: each.path / LOG_FOLDER for each in (a, b)})
+    if html is not None:
+        title = f"{a.reference} and {b.reference}"
+        text = comparison_page(title, found, rows, [a.reference, b.reference])
+        with atomic_file(html) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+        print(f"wrote {html}", file=sys.stderr)
+    if drawn:
+        console = make_console(stderr=False)
+        both = {name: series for name, series in found.figures.items() if len(series) > 1}
+        for name in [name for name in _IN_TERMINAL if name in both] or list(both)[:1]:
+            for line in chart(title_of(name), found.x_label, both[name], console.width):
+                console.print(line, soft_wrap=True)
+            console.print()
 
 
 def verify(

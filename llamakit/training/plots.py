@@ -19,13 +19,15 @@ _CHARTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("Learning rate", "learning rate", ("lr",)),
     ("Gradient norm", "norm before clipping", ("grad_norm",)),
     ("Throughput", "tokens per second", ("tokens_per_s",)),
-    ("Utilisation", "share of the peak (MFU)", ("mfu",)),
+    ("", "share of the peak (MFU)", ("mfu",)),  # under the heading before
 )
 _DRAWN = {"step", "tokens", "wait_share", *(name for _, _, names in _CHARTS for name in names)}
 
 
 # Sources drawn by name; the rest are drawn as one.
 _SOURCES = 15
+# Evaluations whose texts are shown; the log has all.
+_EVALUATIONS = 12
 
 
 def write_training_page(
@@ -89,7 +91,9 @@ def _add(page: Page, rows: Sequence[Row], heading: str, label: str, names: tuple
         if known:
             series[name.replace("_", " ")] = ([x for x, _ in known], [y for _, y in known])
     if series:
-        page.section(heading).chart(chart.lines(series, x_label="step", y_label=label))
+        if heading:
+            page.section(heading)
+        page.chart(chart.lines(series, x_label="step", y_label=label))
 
 
 def _add_samples(page: Page, rows: Sequence[Row]) -> None:
@@ -105,12 +109,19 @@ def _add_samples(page: Page, rows: Sequence[Row]) -> None:
         " tokens, once sampled at temperature 0.8 from the same seed.",
     )
     for prompt, told in by_prompt.items():
-        lines = [[row["step"], row["greedy"], row["sampled"]] for row in told]
         page.table(
             ["step", "greedy", "sampled"],
-            [*lines, ["the document", told[-1]["truth"], ""]],
-            caption=f"“{prompt}” …",
+            [[row["step"], row["greedy"], row["sampled"]] for row in _thinned(told)],
+            caption=f"“{prompt}” … and the document goes on: “{told[-1]['truth'].strip()}”",
         )
+
+
+def _thinned(rows: Sequence[Row]) -> list[Row]:
+    """At most `_EVALUATIONS` of them, evenly spaced, the first and the last among them."""
+    if len(rows) <= _EVALUATIONS:
+        return list(rows)
+    places = (index * (len(rows) - 1) / (_EVALUATIONS - 1) for index in range(_EVALUATIONS))
+    return [rows[round(place)] for place in places]
 
 
 def _add_sources(page: Page, sources: Mapping[str, int]) -> None:

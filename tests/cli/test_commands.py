@@ -154,6 +154,11 @@ def test_upkeep_commands(home: Path) -> None:
     assert other.returncode == 0
     rows = llamakit("diff", "small", "other", cwd=home).stdout.splitlines()
     assert "config\tentities\tnot set\t30" in rows
+    page = home / "diff.html"
+    done = llamakit("diff", "small", "other", "--html", str(page), cwd=home)
+    assert done.stdout.splitlines() == rows
+    assert "no curves" in page.read_text()
+    assert ">entities<" in page.read_text()
     assert llamakit("verify", "small", cwd=home).returncode == 0
     file = next((home / made).glob("*.jsonl"))
     data = bytearray(file.read_bytes())
