@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 from dataclasses import dataclass, replace
@@ -124,6 +125,48 @@ def test_killed_between_checkpoints_gives_the_same_bytes(tmp_path: Path) -> None
     resumed, _ = train(tmp_path / "killed", model=Net(seed=5))
     straight, _ = train(tmp_path / "straight")
     for a, b in zip(straight.parameters(), resumed.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("file", ["rank-00000.safetensors", "state.json"])
+def test_a_damaged_newest_checkpoint_costs_steps_and_nothing_else(
+    tmp_path: Path, file: str
+) -> None:
+    events = Events()
+    with pytest.raises(Stopped):
+        train(tmp_path / "a", events=events, objective=stopping(events, 10 * MICRO_BATCHES))
+    newest = tmp_path / "a" / "checkpoints" / "step-00000010" / file
+    content = bytearray(newest.read_bytes())
+    content[len(content) // 2] ^= 1
+    newest.write_bytes(content)
+    resumed, _ = train(tmp_path / "a", model=Net(seed=5))
+    straight, _ = train(tmp_path / "straight")
+    for a, b in zip(straight.parameters(), resumed.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_a_disk_that_is_full_for_a_while_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Told(Events):
+        def warn(self, text: str) -> None:
+            told.append(text)
+
+    told: list[str] = []
+    sync, calls = os.fsync, iter(range(10**6))
+
+    def full(descriptor: int) -> None:
+        if 9 <= next(calls) < 14:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        sync(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        trained, _ = train(tmp_path / "a", replace(PLAN, checkpoint_every=1), events=Told())
+    assert told
+    assert all("could not be saved" in text for text in told)
+    straight, _ = train(tmp_path / "straight")
+    for a, b in zip(straight.parameters(), trained.parameters(), strict=True):
         assert torch.equal(a, b)
 
 

@@ -59,6 +59,12 @@ def test_memory_is_bounded_by_the_container(
     assert machine.memory_bytes("cpu") == whole
     limit.write_text("1048576\n")
     assert machine.memory_bytes("cpu") == 1048576
+    limit.with_name("memory.current").write_text("1000000\n")
+    assert machine.available_bytes() == 48576
+
+
+def test_available_memory_is_a_part_of_all() -> None:
+    assert 0 < machine.available_bytes() < machine.memory_bytes("cpu")
 
 
 def test_emulated_bf16_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,9 @@
 """Pretraining and fine-tuning as stages, from tokens to a chat model that has learnt something."""
 
+import errno
 import json
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -23,8 +25,10 @@ from llamakit.stages.stage import Outcome, Stage
 from llamakit.text.encoder import Encoder
 from llamakit.text.tokens import TokenPart, join_parts, write_part
 from llamakit.text.vocabulary import train_vocabulary
-from llamakit.training import machine
+from llamakit.training import language, machine
+from llamakit.training.accumulation import Loss
 from llamakit.training.metrics import read_metrics
+from llamakit.training.objectives import next_token
 
 ANIMALS = ("cat", "dog", "cow", "pig", "hen", "fox", "owl", "bee")
 SOUNDS = ("meow", "woof", "moo", "oink", "cluck", "yip", "hoot", "buzz")
@@ -161,6 +165,49 @@ def test_a_stopped_run_continues_to_the_same_digest(tmp_path: Path, dtype: str) 
         digests.append(version.digest)
         assert [row["step"] for row in read_metrics(version.path / "log" / "metrics.jsonl")]
     assert digests[0] == digests[1]
+
+
+def test_a_batch_without_a_loss_is_named_and_passed_over(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = iter(range(10**6))
+
+    def poisoned(model: Any, batch: Any) -> Loss:
+        loss = next_token(model, batch)  # two micro-batches a step
+        return replace(loss, total=loss.total * math.nan) if next(calls) == 7 else loss
+
+    monkeypatch.setattr(language, "next_token", poisoned)
+    make(Sounds(), store)
+    made = make(Pretrain(tokens="sounds", steps=6, validation_tokens=0, **SHAPE), store)
+    assert (made.record.counts["anomalies"], made.record.counts["passed_over"]) == (1, 1)
+    assert made.record.counts["tokens"] == 5 * 192
+    (row,) = read_metrics(made.path / "log" / "anomalies.jsonl")
+    assert row["step"] == 4
+    assert row["ids"]
+    assert all(name.startswith("text-") for name in row["ids"])
+    assert "steps passed over" in (made.path / "README.md").read_text()
+
+
+def test_a_model_that_cannot_be_saved_keeps_the_checkpoint(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*args: Any, **kwargs: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    make(Sounds(), store)
+    stage = Pretrain(tokens="sounds", steps=6, checkpoint_every=2, **SHAPE)
+    with monkeypatch.context() as patch:
+        patch.setattr(language, "save_model", full)
+        with pytest.raises(OSError, match="No space left"):
+            make(stage, store)
+    kept = sorted(p.name for p in store.root.glob(".drafts/*/work/checkpoints/*"))
+    assert kept == ["step-00000002", "step-00000004"]
+    notes: list[str] = []
+    events = Events()
+    monkeypatch.setattr(events, "note", notes.append)
+    made = make(stage, store, events=events)
+    assert "continuing after step 4 of 6" in notes
+    assert made.digest == make(stage, store, force=True).digest
 
 
 def test_the_same_run_gives_the_same_bytes(store: Store) -> None:
