@@ -92,12 +92,12 @@ def train_language_model(
     if validation:
         metrics["validation_loss"] = result.last["validation_loss"]
         metrics["perplexity"] = math.exp(min(metrics["validation_loss"], 700))
-    if not parallel.leads:
-        return metrics
     shown = {name.replace("_", " "): value for name, value in metrics.items()}
     shown["tokens"] = result.tokens
     metrics["anomalies"] = float(result.anomalies)
     metrics["passed_over"] = float(result.passed_over)
+    if not parallel.leads:
+        return metrics
     if result.passed_over:
         shown["steps passed over"] = result.passed_over
     card = model_card(title, about, model.config, plan, {**facts, **shown})
