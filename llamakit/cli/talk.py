@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from llamakit.events import Events
     from llamakit.model.generation import Sampling
     from llamakit.model.transformer import Transformer
+    from llamakit.model.weights import Precision
     from llamakit.text.vocabulary import Vocabulary
 
 _PANEL = "Evaluation"
@@ -26,6 +27,16 @@ MaxTokens = Annotated[int, typer.Option(min=1, help="Tokens to generate at most.
 Temperature = Annotated[float, typer.Option(min=0, help="0 takes the likeliest token each time.")]
 TopP = Annotated[float, typer.Option(min=0, max=1, help="Nucleus: the smallest mass to keep.")]
 TopK = Annotated[int, typer.Option(min=0, help="Keep the k likeliest tokens; 0 keeps all.")]
+Penalty = Annotated[
+    float, typer.Option(min=0, help="Logits of tokens already there are divided by it; 1 is none.")
+]
+Stop = Annotated[
+    list[str] | None, typer.Option(help="End a text where it holds this string; may be repeated.")
+]
+DType = Annotated[
+    str | None,
+    typer.Option(help="fp32 or bf16: how weights are held; default as they are stored."),
+]
 Seed = Annotated[int, typer.Option(min=0, help="Same seed, same text.")]
 
 
@@ -49,8 +60,11 @@ def generate(
     temperature: Temperature = 0.6,
     top_p: TopP = 0.9,
     top_k: TopK = 0,
+    repetition_penalty: Penalty = 1.0,
+    stop: Stop = None,
     samples: Annotated[int, typer.Option(min=1, help="Continuations of each prompt.")] = 1,
     seed: Seed = 0,
+    dtype: DType = None,
     store: StoreOption = DEFAULT_STORE,
     json_: JsonOption = False,
 ) -> None:
@@ -62,10 +76,10 @@ def generate(
         print("prompts, one a line; Ctrl-D ends them", file=sys.stderr)
     texts = list(prompts or (line.rstrip("\r\n") for line in sys.stdin))
     with ConsoleEvents() as events, stoppable(events):
-        transformer, vocabulary = _load(model, store, chat_=chat_, events=events)
+        sampling = _sampling(max_tokens, temperature, top_p, top_k, repetition_penalty, stop)
+        transformer, vocabulary = _load(model, store, dtype, chat_=chat_, events=events)
         from llamakit.model.generation import generate as generate_ids
 
-        sampling = _sampling(max_tokens, temperature, top_p, top_k)
         context = transformer.config.max_seq_len
         once = [_prompt_ids(vocabulary, text, context, chat_=chat_) for text in texts]
         repeated = [text for text in texts for _ in range(samples)]
@@ -75,12 +89,18 @@ def generate(
     for text, ids, result in zip(repeated, encoded, results, strict=True):
         # Decoded without its prompt, a continuation would lose the blank it begins with.
         whole = vocabulary.decode([*ids, *result.ids])
-        said = result.text if chat_ else whole[len(vocabulary.decode(ids)) :]
+        said = result.text if chat_ else _until(whole[len(vocabulary.decode(ids)) :], stop)
         if json_:
             row = {"prompt": text, "text": said, "finished": result.finished}
             print(json.dumps(row, ensure_ascii=False))
         else:
             print(said if chat_ else text + said)
+
+
+def _until(text: str, stops: list[str] | None) -> str:
+    """A text up to the first stop string."""
+    places = [place for stop in stops or () if (place := text.find(stop)) >= 0]
+    return text[: min(places)] if places else text
 
 
 def chat(
@@ -91,7 +111,10 @@ def chat(
     temperature: Temperature = 0.6,
     top_p: TopP = 0.9,
     top_k: TopK = 0,
+    repetition_penalty: Penalty = 1.0,
+    stop: Stop = None,
     seed: Seed = 0,
+    dtype: DType = None,
     store: StoreOption = DEFAULT_STORE,
 ) -> None:
     """Talk with a chat model. Ends with Ctrl-D; /reset starts anew."""
@@ -100,11 +123,11 @@ def chat(
     from llamakit.text.dialogue import render_prompt
 
     try:
-        transformer, vocabulary = _load(model, store, chat_=True, events=ConsoleEvents())
+        sampling = _sampling(max_tokens, temperature, top_p, top_k, repetition_penalty, stop)
+        transformer, vocabulary = _load(model, store, dtype, chat_=True, events=ConsoleEvents())
         from llamakit.model.generation import generate as generate_ids
 
         context = transformer.config.max_seq_len
-        sampling = _sampling(max_tokens, temperature, top_p, top_k)
         opening = [{"role": "system", "content": system}] if system else []
         if system:
             _check_system(opening, vocabulary, context)
@@ -159,7 +182,7 @@ def _ask() -> str | None:
 
 
 def _load(
-    model: str, store: Path, *, chat_: bool, events: Events
+    model: str, store: Path, dtype: str | None, *, chat_: bool, events: Events
 ) -> tuple[Transformer, Vocabulary]:
     from llamakit.artifacts.integrity import check_payload
     from llamakit.artifacts.kinds import Model
@@ -177,13 +200,44 @@ def _load(
             f"{version.reference} is a base model: it was not taught the chat format, and only "
             "continues text"
         )
-    return load_model(version.path), load_vocabulary(version.path)
+    precision = _precision(dtype, version.path)
+    return load_model(version.path, precision), load_vocabulary(version.path)
 
 
-def _sampling(max_tokens: int, temperature: float, top_p: float, top_k: int) -> Sampling:
+def _precision(asked: str | None, folder: Path) -> Precision:
+    """How to hold the weights; what `config.json` says is wrong with it, `load_model` tells."""
+    from llamakit.errors import UsageError
+
+    if asked not in (None, "fp32", "bf16"):
+        raise UsageError(f"--dtype is {asked!r}; it must be fp32 or bf16")
+    if asked is None:
+        try:
+            values = json.loads((folder / "config.json").read_bytes())
+            stored = values.get("torch_dtype") or values.get("dtype")
+        except (OSError, ValueError, AttributeError):
+            stored = None
+        return "bf16" if stored == "bfloat16" else "fp32"
+    return "bf16" if asked == "bf16" else "fp32"
+
+
+def _sampling(
+    max_tokens: int,
+    temperature: float,
+    top_p: float,
+    top_k: int,
+    repetition_penalty: float,
+    stop: list[str] | None,
+) -> Sampling:
     from llamakit.model.generation import Sampling
 
-    return Sampling(max_new_tokens=max_tokens, temperature=temperature, top_p=top_p, top_k=top_k)
+    return Sampling(
+        max_new_tokens=max_tokens,
+        temperature=temperature,
+        top_p=top_p,
+        top_k=top_k,
+        repetition_penalty=repetition_penalty,
+        stop=stop or [],
+    )
 
 
 def _prompt_ids(vocabulary: Vocabulary, text: str, context: int, *, chat_: bool) -> list[int]:

@@ -4,14 +4,15 @@ numba compiles, once a machine; llvmlite alone loads what it made, since to impo
 up takes half a second and 100 MB in every process. (numba's own cache does not spare that, and it
 is made of pickles.) A module declares
 
-    @helper                              called from compiled functions only
+    @helper                              called from compiled functions only, of any module
     def _double(value): ...
 
     @kernel("u8[] i64[,] i64 -> i64")    called from Python: arrays, row by row, and integers
     def count(text, table, limit): ...
 
 and every argument is checked at the call. ctypes drops the interpreter's lock around it, so
-threads of one process share the work.
+threads of one process share the work. A module that sums floats may name in `FASTMATH` which of
+LLVM's liberties its code allows; else sums keep their order.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from llamakit.artifacts.files import atomic_file
+from llamakit.engine import intrinsics
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -43,6 +45,7 @@ _LOADED: dict[str, dict[str, Any]] = {}
 _LOCK = threading.Lock()
 _DTYPES = {
     "u8": np.uint8,
+    "u16": np.uint16,
     "u32": np.uint32,
     "i32": np.int32,
     "u64": np.uint64,
@@ -58,26 +61,34 @@ _FORMAT = 2
 class Kernel:
     """One function to be called from Python, with the types of what it takes and returns."""
 
+    name: str
     function: Callable[..., Any]
     takes: tuple[str, ...]
     returns: str
 
-    @property
-    def name(self) -> str:
-        """Its name in its module."""
-        return self.function.__name__
-
     def call(self, *arguments: Any) -> Any:
-        """Run the machine code; numba's convention is (result, error, fields of arguments ...)."""
+        """Run the machine code."""
+        return self.bind(*arguments)()
+
+    def bind(self, *arguments: Any) -> Callable[[], Any]:
+        """Check arguments once, for many calls with the same arrays.
+
+        numba's convention is (result, error, fields of arguments ...).
+        """
         native = _library(self.function.__module__)[self.name]
         fields: list[Any] = []
         for kind, argument in zip(self.takes, arguments, strict=True):
             fields += _fields(self.name, kind, argument)
         result, error = ctypes.c_int64(), ctypes.c_void_p()
-        status = native(ctypes.byref(result), ctypes.byref(error), *fields)
-        if status != 0:
-            raise RuntimeError(f"{self.name} failed with status {status}")
-        return result.value if self.returns else None
+        places = (ctypes.byref(result), ctypes.byref(error))
+
+        def run(_alive: tuple[Any, ...] = arguments) -> Any:
+            status = native(*places, *fields)
+            if status != 0:
+                raise RuntimeError(f"{self.name} failed with status {status}")
+            return result.value if self.returns else None
+
+        return run
 
 
 def helper(function: F) -> F:
@@ -86,21 +97,33 @@ def helper(function: F) -> F:
     return function
 
 
-def kernel(signature: str) -> Callable[[F], F]:
-    """Declare a function that Python calls; see the module's beginning for the signature."""
+def kernel(signature: str, name: str | None = None) -> Callable[[F], F]:
+    """Declare a function that Python calls; see the module's beginning for the signature. One
+    function makes several kernels by as many signatures and names.
+    """
 
     def declare(function: F) -> F:
         takes, _, returns = signature.partition("->")
-        made = Kernel(function, tuple(takes.split()), returns.strip())
+        named = name or function.__name__
+        made = Kernel(named, function, tuple(takes.split()), returns.strip())
         _KERNELS.setdefault(function.__module__, []).append(made)
 
         @functools.wraps(function)
         def call(*arguments: Any) -> Any:
             return made.call(*arguments)
 
+        call.__name__ = named
         return call  # type: ignore[return-value]
 
     return declare
+
+
+def bind(function: Callable[..., Any], *arguments: Any) -> Callable[[], Any]:
+    """A kernel with its arguments, to be called again and again: they are checked now, and what
+    the arrays hold is read at each call.
+    """
+    made = {item.name: item for item in _KERNELS[function.__module__]}
+    return made[function.__name__].bind(*arguments)
 
 
 def _fields(name: str, kind: str, argument: Any) -> list[Any]:
@@ -166,8 +189,8 @@ def _key(module: ModuleType) -> str:
     from llvmlite import binding
 
     digest = hashlib.sha256()
-    for source in (Path(str(module.__file__)), Path(__file__)):
-        digest.update(source.read_bytes())
+    for source in (module, *_lenders(module), sys.modules[__name__], intrinsics):
+        digest.update(Path(str(source.__file__)).read_bytes())
     # What the module imports are constants: their values are compiled in.
     names = sorted(k for k, v in vars(module).items() if isinstance(v, int | np.integer))
     constants = [[name, int(vars(module)[name])] for name in names]
@@ -204,10 +227,8 @@ def _compile(module: ModuleType) -> Objects:
 
     # `_nrt=False`: nothing is allocated, so the code needs nothing of numba's at run time.
     options: dict[str, Any] = {"_nrt": False, "error_model": "numpy", "nogil": True}
-    names = dict(vars(module))
-    for function in _HELPERS.get(module.__name__, []):
-        copy = FunctionType(function.__code__, names, function.__name__)
-        names[function.__name__] = numba.njit(**options)(copy)
+    options["fastmath"] = getattr(module, "FASTMATH", False)
+    names = _names(module, options)
     objects: Objects = {}
     for item in _KERNELS[module.__name__]:
         copy = FunctionType(item.function.__code__, names, item.name)
@@ -217,6 +238,32 @@ def _compile(module: ModuleType) -> Objects:
         symbol = dispatcher.overloads[takes].fndesc.llvm_func_name
         objects[item.name] = (symbol, _object(dispatcher.inspect_llvm(takes), symbol))
     return objects
+
+
+def _names(module: ModuleType, options: dict[str, Any]) -> dict[str, Any]:
+    """What the code of a module finds under its names: helpers, its own and others', compiled."""
+    import numba
+
+    names = {name: intrinsics.compiled(value, options) for name, value in vars(module).items()}
+    for lender in _lenders(module):
+        lent = _names(lender, options)
+        for name, value in vars(module).items():
+            if _is_helper(value) and value.__module__ == lender.__name__:
+                names[name] = lent[value.__name__]
+    for function in _HELPERS.get(module.__name__, []):
+        copy = FunctionType(function.__code__, names, function.__name__)
+        names[function.__name__] = numba.njit(**options)(copy)
+    return names
+
+
+def _lenders(module: ModuleType) -> list[ModuleType]:
+    """The modules whose helpers a module uses."""
+    names = {value.__module__ for value in vars(module).values() if _is_helper(value)}
+    return [sys.modules[name] for name in sorted(names - {module.__name__})]
+
+
+def _is_helper(value: Any) -> bool:
+    return isinstance(value, FunctionType) and value in _HELPERS.get(value.__module__, [])
 
 
 def _object(assembly: str, symbol: str) -> bytes:
@@ -263,11 +310,10 @@ def _linked(objects: Objects) -> dict[str, Any]:
     """The functions in the objects, callable."""
     from llvmlite import binding
 
-    # All that compiled loops call: the compiler makes fills and copies of them.
-    moving = ctypes.cast(ctypes.memmove, ctypes.c_void_p).value
-    filling = ctypes.cast(ctypes.memset, ctypes.c_void_p).value
-    for symbol, address in (("memmove", moving), ("memcpy", moving), ("memset", filling)):
-        binding.add_symbol(symbol, address)
+    # All that compiled loops call: the compiler makes fills and copies of them, and `meet` yields.
+    system = ctypes.CDLL(None)
+    for symbol in ("memmove", "memcpy", "memset", "sched_yield"):
+        binding.add_symbol(symbol, ctypes.cast(system[symbol], ctypes.c_void_p).value)
     functions: dict[str, Any] = {}
     for name, (symbol, code) in objects.items():
         engine = binding.create_mcjit_compiler(binding.parse_assembly(""), _machine())

@@ -1,9 +1,9 @@
 """Text from a model, many rows at a time.
 
-Rows of similar length share a batch, padded on the left. Prompts that occur more than once are read
-once and their cache is copied. The cache has a fixed place for every token; rows that have ended
-leave the batch. Each row draws from its own seed, so its text does not depend on its company
-(beyond rounding, where two tokens are within it of each other).
+Rows of similar length share a batch. Prompts that occur more than once are read once and their
+cache is copied. The cache has a fixed place for every token; rows that have ended leave the batch.
+Each row draws from its own seed, so its text does not depend on its company (in torch beyond
+rounding, where two tokens are within it of each other; see `decoding`).
 
 Shape suffixes as in `transformer`.
 """
@@ -11,6 +11,7 @@ Shape suffixes as in `transformer`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,15 +20,12 @@ from torch import Tensor
 
 from llamakit.errors import InputError
 from llamakit.events import SILENT, Events
-from llamakit.model.cache import KVCache
+from llamakit.model.decoding import Reader, reader_for
 from llamakit.model.sampling import Sampling, choose, logprobs_of, uniforms
 from llamakit.model.transformer import Transformer
 from llamakit.text.vocabulary import Vocabulary
 
 __all__ = ["Generation", "Sampling", "generate"]
-
-# Copying the cache costs about one step, so it waits until a good part of the rows has ended.
-_COMPACT_BELOW = 0.75
 
 
 @dataclass(frozen=True)
@@ -153,40 +151,34 @@ class _Batch:
         """Write every row to its end."""
         if not self.rows:
             return
-        hidden_BD, cache = self._prefill()
-        self.seeds_B = np.array([row.seed % 2**64 for row in self.rows], dtype=np.uint64)
-        self.seen_BV = self._seen()
-        step = 0
-        while True:
-            tokens_B = self._next_tokens(hidden_BD, step)
-            alive = [not row.ended for row in self.rows]
-            if not any(alive):
-                return
-            if sum(alive) < _COMPACT_BELOW * len(alive):
-                kept_B = torch.tensor(np.flatnonzero(alive), device=self.device)
-                cache, tokens_B = cache.select(kept_B), tokens_B[kept_B]
-                self.rows = [row for row, keeps in zip(self.rows, alive, strict=True) if keeps]
-                self.seeds_B = self.seeds_B[np.flatnonzero(alive)]
-                self.seen_BV = None if self.seen_BV is None else self.seen_BV[kept_B]
-            hidden_BD = self.model(tokens_B[:, None], cache=cache)[:, 0]
-            step += 1
+        with closing(reader_for(self.model)) as reader:
+            logits_BV = self._start(reader)
+            step = 0
+            while True:
+                tokens_B = self._next_tokens(logits_BV, step)
+                alive = [index for index, row in enumerate(self.rows) if not row.ended]
+                if not alive:
+                    return
+                if len(alive) < reader.keep_below * len(self.rows):
+                    reader.keep(alive)
+                    self._keep(alive)
+                    tokens_B = tokens_B[alive]
+                logits_BV = reader.step(tokens_B)
+                step += 1
 
-    def _prefill(self) -> tuple[Tensor, KVCache]:
-        """Read the different prompts; the hidden state after each row's, and the rows' cache."""
+    def _start(self, reader: Reader) -> Tensor:
+        """Read the different prompts; the logits after each row's."""
         prompts = list(dict.fromkeys(row.prompt for row in self.rows))
         place = {prompt: index for index, prompt in enumerate(prompts)}
-        widest = max(map(len, prompts))
-        ids_BL = np.full((len(prompts), widest), self.vocabulary.pad, dtype=np.int64)
-        for index, prompt in enumerate(prompts):
-            ids_BL[index, widest - len(prompt) :] = prompt
-        padding = torch.tensor([widest - len(prompt) for prompt in prompts], device=self.device)
-        starts_B = padding if len({len(prompt) for prompt in prompts}) > 1 else None
-        config = self.model.config
-        cache = KVCache.for_model(self.model, config, len(prompts), widest, starts_B)
-        hidden_BLD = self.model(torch.from_numpy(ids_BL).to(self.device), cache=cache)
-        rows_B = torch.tensor([place[row.prompt] for row in self.rows], device=self.device)
-        longest = max(row.limit for row in self.rows)
-        return hidden_BLD[rows_B, -1], cache.select(rows_B, capacity=widest + longest)
+        self.seeds_B = np.array([row.seed % 2**64 for row in self.rows], dtype=np.uint64)
+        self.seen_BV = self._seen()
+        room = max(row.limit for row in self.rows)
+        return reader.start(prompts, [place[row.prompt] for row in self.rows], room)
+
+    def _keep(self, alive: list[int]) -> None:
+        self.rows = [self.rows[index] for index in alive]
+        self.seeds_B = self.seeds_B[alive]
+        self.seen_BV = None if self.seen_BV is None else self.seen_BV[alive]
 
     def _seen(self) -> Tensor | None:
         if self.sampling.repetition_penalty == 1.0:
@@ -197,9 +189,8 @@ class _Batch:
             seen_BV[index, list(set(row.prompt))] = True
         return seen_BV.to(self.device)
 
-    def _next_tokens(self, hidden_BD: Tensor, step: int) -> Tensor:
+    def _next_tokens(self, logits_BV: Tensor, step: int) -> Tensor:
         """Choose a token for each row and write it down where the row has not ended."""
-        logits_BV = self.model.logits(hidden_BD).float()
         if not torch.isfinite(logits_BV.amax()):
             raise InputError(
                 "the model's logits are not numbers",

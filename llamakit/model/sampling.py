@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from llamakit.errors import UsageError
+from llamakit.model.sampling_kernel import choose_rows
 
 _FIRST_CANDIDATES = 64
 _COLDEST = 1e-4
@@ -32,7 +33,7 @@ class Sampling:
     temperature: float = 0.6
     """What logits are divided by; 0 takes the likeliest token."""
     top_p: float = 0.9
-    """Keep the likeliest tokens until their share reaches this; 1 keeps all."""
+    """Keep the likeliest tokens (of the `top_k`) until their share reaches this; 1 keeps all."""
     top_k: int = 0
     """Keep this many of the likeliest tokens; 0 keeps all."""
     repetition_penalty: float = 1.0
@@ -76,10 +77,11 @@ def uniforms(seeds_B: NDArray[np.uint64], step: int) -> NDArray[np.float32]:
 def choose(
     logits_BV: Tensor, sampling: Sampling, uniforms_B: Tensor, seen_BV: Tensor | None = None
 ) -> Tensor:
-    """The next token of each row.
+    """The next token of each row: the penalty, then the temperature, then the `top_k` likeliest,
+    then among these `top_p`, as transformers orders them.
 
-    Tokens are drawn by inverting the cumulative distribution, which over a large vocabulary is ten
-    times faster than `torch.multinomial` and takes exactly one random number.
+    Tokens are drawn by inverting the cumulative distribution, which takes exactly one random number
+    and over a large vocabulary is ten times faster than `torch.multinomial`.
 
     Args:
         logits_BV: float32.
@@ -89,6 +91,41 @@ def choose(
     Returns:
         int64 [B].
     """
+    if logits_BV.is_cpu and logits_BV.dtype == torch.float32 and logits_BV.stride(-1) == 1:
+        return by_kernel(logits_BV, sampling, uniforms_B, seen_BV)
+    return by_torch(logits_BV, sampling, uniforms_B, seen_BV)
+
+
+def by_kernel(
+    logits_BV: Tensor, sampling: Sampling, uniforms_B: Tensor, seen_BV: Tensor | None = None
+) -> Tensor:
+    """`choose` for processors: it makes no copies, which cost more than the arithmetic."""
+    rows, size = logits_BV.shape
+    stride = logits_BV.stride(0)
+    penalty = 1.0 if seen_BV is None else sampling.repetition_penalty
+    # Of rows that are parts of wider ones: from the first number to the last.
+    flat = logits_BV.as_strided(((rows - 1) * stride + size,), (1,)).numpy()
+    tokens_B = np.zeros(rows, np.int64)
+    choose_rows(
+        flat,
+        stride,
+        size,
+        np.array([sampling.temperature, sampling.top_p, penalty], np.float32),
+        sampling.top_k,
+        uniforms_B.numpy(),
+        np.zeros((0, 0), np.bool_) if seen_BV is None else seen_BV.numpy(),
+        np.empty(size if penalty != 1 else 0, np.float32),
+        np.empty(size, np.float32),
+        np.empty(size, np.int64),
+        tokens_B,
+    )
+    return torch.from_numpy(tokens_B)
+
+
+def by_torch(
+    logits_BV: Tensor, sampling: Sampling, uniforms_B: Tensor, seen_BV: Tensor | None = None
+) -> Tensor:
+    """`choose` for any device."""
     if seen_BV is not None and sampling.repetition_penalty != 1.0:
         penalised_BV = torch.where(
             logits_BV > 0,
@@ -130,6 +167,8 @@ def _candidates(shares_BV: Tensor, sampling: Sampling) -> tuple[Tensor, Tensor]:
     count = min(sampling.top_k or _FIRST_CANDIDATES, size)
     while True:
         kept_BC, tokens_BC = shares_BV.topk(count, dim=-1)
+        if sampling.top_k:
+            kept_BC = kept_BC / kept_BC.sum(dim=-1, keepdim=True)
         before_BC = kept_BC.cumsum(dim=-1) - kept_BC
         if sampling.top_k or count == size or bool((before_BC[:, -1] > sampling.top_p).all()):
             return kept_BC.masked_fill(before_BC > sampling.top_p, 0.0), tokens_BC
