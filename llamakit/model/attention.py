@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from llamakit.model.blocked_attention import blocked_attention
 from llamakit.model.cache import KVCache
 from llamakit.model.config import ModelConfig
 from llamakit.model.layers import Linear
@@ -147,8 +148,21 @@ def _rotated(x_BHLK: Tensor, layout: Layout) -> Tensor:
 
 
 def _attend(q_BHLK: Tensor, k_BGTK: Tensor, v_BGTK: Tensor, bias_BLT: Tensor | None) -> Tensor:
-    shared = q_BHLK.shape[1] // k_BGTK.shape[1]
-    if shared > 1:
+    grouped = q_BHLK.shape[1] != k_BGTK.shape[1]
+    if q_BHLK.is_cuda:
+        return F.scaled_dot_product_attention(
+            q_BHLK,
+            k_BGTK,
+            v_BGTK,
+            attn_mask=bias_BLT,
+            is_causal=bias_BLT is None,
+            enable_gqa=grouped,
+        )
+    # Training and scoring take the same way, since their log-probabilities are compared.
+    if q_BHLK.dtype == torch.bfloat16 and q_BHLK.shape[2] == k_BGTK.shape[2]:
+        return blocked_attention(q_BHLK, k_BGTK, v_BGTK, bias_BLT)
+    if grouped:
+        shared = q_BHLK.shape[1] // k_BGTK.shape[1]
         k_BGTK = k_BGTK.repeat_interleave(shared, dim=1)
         v_BGTK = v_BGTK.repeat_interleave(shared, dim=1)
     return F.scaled_dot_product_attention(

@@ -5,6 +5,8 @@ Shape suffixes as in `transformer`.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -39,8 +41,31 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., D] to [..., D], in x's dtype."""
-        normed = F.rms_norm(x.float(), (x.shape[-1],), eps=self.eps)
-        return self.weight * normed.to(x.dtype)
+        normed: Tensor = _RMSNorm.apply(x, self.weight, self.eps)  # type: ignore[no-untyped-call]
+        return normed
+
+
+class _RMSNorm(torch.autograd.Function):
+    """The gradient written out: a third of the passes over memory that torch's own makes."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float) -> Tensor:
+        wide = x.float()
+        squares = torch.linalg.vector_norm(wide, dim=-1, keepdim=True).square_()
+        inverse = squares.div_(x.shape[-1]).add_(eps).rsqrt_()
+        unit = (wide * inverse).to(x.dtype)
+        ctx.save_for_backward(unit, weight, inverse)
+        return unit * weight
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, Tensor, None]:
+        unit, weight, inverse = ctx.saved_tensors
+        weight_grad = (upstream * unit).flatten(0, -2).sum(0, dtype=torch.float32)
+        slope, wide = (upstream * weight).float(), unit.float()
+        along = (slope * wide).mean(dim=-1, keepdim=True)
+        x_grad = slope.addcmul_(wide, along, value=-1).mul_(inverse)
+        return x_grad.to(unit.dtype), weight_grad.to(weight.dtype), None
 
 
 class FeedForward(nn.Module):

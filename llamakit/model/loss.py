@@ -8,6 +8,7 @@ Shape suffixes: N rows (tokens), D model width, V vocabulary.
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import torch
@@ -17,6 +18,8 @@ from torch.utils.checkpoint import checkpoint
 
 ROWS_AT_ONCE = 2048
 """Rows of logits that exist at one time."""
+_CACHED = 2**20
+"""Logits that a processor's cache holds while they are worked on, as fp32: 4 MB."""
 
 
 def next_token_loss(
@@ -68,7 +71,7 @@ def token_logprobs(
 
 
 def _picked(hidden: Tensor, targets: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
-    if mask is None:
+    if mask is None or bool(mask.all()):
         return hidden.reshape(-1, hidden.shape[-1]), targets.reshape(-1)
     return hidden[mask], targets[mask]
 
@@ -83,37 +86,37 @@ def _logprobs(
 class _LinearCrossEntropy(torch.autograd.Function):
     """Projection and summed cross entropy in one: the gradient of a chunk is taken at once, while
     its logits exist, since the derivative of a sum does not wait for what comes after it.
+
+    The logits of a chunk become its slopes, d loss / d logits, in place.
     """
 
     @staticmethod
     def forward(ctx: Any, hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor) -> Tensor:
         needs_hidden, needs_weight = ctx.needs_input_grad[:2]
         hidden_grad_ND = torch.empty_like(hidden_ND) if needs_hidden else None
-        weight_grad_VD = (
-            torch.zeros(weight_VD.shape, dtype=torch.float32, device=weight_VD.device)
-            if needs_weight
-            else None
-        )
+        weight_grad_VD: Tensor | None = None
         total = torch.zeros((), dtype=torch.float32, device=hidden_ND.device)
         for start in range(0, len(targets_N), ROWS_AT_ONCE):
             rows = slice(start, start + ROWS_AT_ONCE)
             h_ND, wanted_N1 = hidden_ND[rows], targets_N[rows, None]
-            logits_NV = F.linear(h_ND, weight_VD).float()
-            log_total_N1 = logits_NV.logsumexp(dim=1, keepdim=True)
-            total += (log_total_N1 - logits_NV.gather(1, wanted_N1)).sum()
-            if not (needs_hidden or needs_weight):
-                continue
-            # d loss / d logits is the softmax, less one at the target.
-            slope_NV = logits_NV.sub_(log_total_N1).exp_()
-            slope_NV.scatter_add_(1, wanted_N1, slope_NV.new_full(wanted_N1.shape, -1.0))
-            slope_NV = slope_NV.to(weight_VD.dtype)
+            logits_NV = _scratch("logits", len(h_ND), len(weight_VD), weight_VD, weight_VD.dtype)
+            torch.mm(h_ND, weight_VD.T, out=logits_NV)
+            total += _slopes_in_place(logits_NV, wanted_N1)
             if hidden_grad_ND is not None:
-                hidden_grad_ND[rows] = slope_NV @ weight_VD
-            if weight_grad_VD is not None:
-                weight_grad_VD += slope_NV.T @ h_ND
-        ctx.save_for_backward(
-            hidden_grad_ND, None if weight_grad_VD is None else weight_grad_VD.to(weight_VD.dtype)
-        )
+                torch.mm(logits_NV, weight_VD, out=hidden_grad_ND[rows])
+            if needs_weight:
+                part_VD = logits_NV.T @ h_ND
+                # In fp32: the roundings of many chunks would add up.
+                weight_grad_VD = (
+                    part_VD.float() if weight_grad_VD is None else weight_grad_VD.add_(part_VD)
+                )
+        if needs_weight:
+            weight_grad_VD = (
+                torch.zeros_like(weight_VD)
+                if weight_grad_VD is None
+                else weight_grad_VD.to(weight_VD.dtype)
+            )
+        ctx.save_for_backward(hidden_grad_ND, weight_grad_VD)
         return total
 
     @staticmethod
@@ -125,3 +128,46 @@ class _LinearCrossEntropy(torch.autograd.Function):
             None if weight_grad_VD is None else weight_grad_VD * upstream.to(weight_grad_VD.dtype),
             None,
         )
+
+
+def _slopes_in_place(logits_NV: Tensor, targets_N1: Tensor) -> Tensor:
+    """Turn logits into slopes: the softmax, less one at the target. Returns the summed loss.
+
+    A processor takes few rows at a time, so that they stay in its cache from the first pass over
+    them to the last; a GPU takes all of them.
+    """
+    rows, vocab = logits_NV.shape
+    at_once = rows if logits_NV.is_cuda else min(rows, max(1, _CACHED // vocab))
+    space_NV = _scratch("wide", at_once, vocab, logits_NV, torch.float32)
+    total = torch.zeros((), dtype=torch.float32, device=logits_NV.device)
+    for start in range(0, rows, at_once):
+        some_NV, wanted_N1 = logits_NV[start : start + at_once], targets_N1[start : start + at_once]
+        wide_NV = space_NV[: len(some_NV)].copy_(some_NV)
+        greatest_N1, chosen_N1 = wide_NV.amax(dim=1, keepdim=True), wide_NV.gather(1, wanted_N1)
+        torch.softmax(wide_NV, dim=1, out=wide_NV)
+        # The greatest probability is 1 / sum of exp(logit - greatest), and never vanishes.
+        sums_N1 = wide_NV.amax(dim=1, keepdim=True).reciprocal_()
+        total += (greatest_N1 + sums_N1.log_() - chosen_N1).sum()
+        wide_NV.scatter_add_(1, wanted_N1, wide_NV.new_full(wanted_N1.shape, -1.0))
+        some_NV.copy_(wide_NV)
+    return total
+
+
+class _Kept(threading.local):
+    """Scratch memory of one thread: fresh pages for every chunk are 4% of a training step."""
+
+    def __init__(self) -> None:
+        self.memory: dict[tuple[str, torch.dtype], Tensor] = {}
+
+
+_kept = _Kept()
+
+
+def _scratch(use: str, rows: int, columns: int, near: Tensor, dtype: torch.dtype) -> Tensor:
+    """Memory [rows, columns] with anything in it, on the device of `near`."""
+    if near.is_cuda:  # where torch itself keeps memory
+        return near.new_empty(rows, columns, dtype=dtype)
+    memory = _kept.memory.get((use, dtype))
+    if memory is None or memory.numel() < rows * columns:
+        _kept.memory[use, dtype] = memory = near.new_empty(rows * columns, dtype=dtype)
+    return memory[: rows * columns].view(rows, columns)

@@ -72,17 +72,21 @@ class Optimizer:
             self.masters = {name: p.detach().clone() for name, p in trained.items()}
             model.to(torch.bfloat16)
             self._copies = self._sources
+        self._gathered: dict[str, Tensor] = {}
         groups = decay_groups(self.masters.items(), weight_decay)
         self._adamw = torch.optim.AdamW(groups, lr=0.0, betas=betas, eps=eps, fused=True)
 
     def gather(self) -> None:
         """Take over the gradients of the backward pass just done; call after each one."""
-        for master, source in zip(self.masters.values(), self._sources, strict=True):
+        for (name, master), source in zip(self.masters.items(), self._sources, strict=True):
             if master is source or source.grad is None:
                 continue
             gradient = self._parallel.local(source.grad)
             if master.grad is None:
-                master.grad = gradient.float()
+                # The same memory in every step: fresh pages take longer than the copy.
+                if name not in self._gathered:
+                    self._gathered[name] = torch.empty_like(master)
+                master.grad = self._gathered[name].copy_(gradient)
             else:
                 master.grad.add_(gradient)
             source.grad = None
@@ -104,13 +108,13 @@ class Optimizer:
         named = {name: p.grad for name, p in self.masters.items() if p.grad is not None}
         self._parallel.reduce(named)
         norm = self._parallel.norm(named) * abs(scale)
-        gradients = list(named.values())
         if not math.isfinite(norm):
             self.forget()
             raise NotFiniteError(f"the gradient norm is {norm}")
         # As torch.nn.utils.clip_grad_norm_: the small number keeps the division safe.
         factor = scale * (min(1.0, self._clip / (norm + 1e-6)) if self._clip else 1.0)
-        torch._foreach_mul_(gradients, factor)
+        # The fused kernel divides by it while it has the gradients at hand: one pass less.
+        self._adamw.grad_scale = torch.tensor(1 / factor if factor else math.inf)  # type: ignore[attr-defined]
         for group in self._adamw.param_groups:
             group["lr"] = lr
         self._adamw.step()
