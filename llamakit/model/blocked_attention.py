@@ -40,6 +40,13 @@ def blocked_attention(
     return a_BHLK
 
 
+def kept_probabilities(length: int) -> int:
+    """Of a position of a row of so many, how many are kept for the backward pass, on average."""
+    if length > _KEEP_UP_TO:
+        return 0
+    return sum((end - start) * end for start, end in _blocks(length)) // max(1, length)
+
+
 def _blocks(length: int) -> Iterator[tuple[int, int]]:
     width = min(_WIDEST, -(-length // _BLOCKS))
     for start in range(0, length, width):

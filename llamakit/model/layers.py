@@ -54,8 +54,9 @@ class _RMSNorm(torch.autograd.Function):
         squares = torch.linalg.vector_norm(wide, dim=-1, keepdim=True).square_()
         inverse = squares.div_(x.shape[-1]).add_(eps).rsqrt_()
         unit = (wide * inverse).to(x.dtype)
+        gained: Tensor = unit * weight
         ctx.save_for_backward(unit, weight, inverse)
-        return unit * weight
+        return gained
 
     @staticmethod
     @torch.autograd.function.once_differentiable

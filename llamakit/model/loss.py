@@ -39,8 +39,14 @@ def next_token_loss(
     Returns:
         (float32 scalar sum, float32 scalar count of positions).
     """
+    counted_N = None
+    if mask is not None and hidden.is_cuda:
+        # To pick rows, the processor would wait for the GPU to say how many there are.
+        counted_N, mask = mask.reshape(-1), None
     hidden_ND, targets_N = _picked(hidden, targets, mask)
-    total: Tensor = _LinearCrossEntropy.apply(hidden_ND, head_weight, targets_N)  # type: ignore[no-untyped-call]
+    total: Tensor = _LinearCrossEntropy.apply(hidden_ND, head_weight, targets_N, counted_N)  # type: ignore[no-untyped-call]
+    if counted_N is not None:
+        return total, counted_N.sum(dtype=torch.float32)
     return total, torch.tensor(float(len(targets_N)), device=hidden.device)
 
 
@@ -91,7 +97,13 @@ class _LinearCrossEntropy(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor) -> Tensor:
+    def forward(
+        ctx: Any,
+        hidden_ND: Tensor,
+        weight_VD: Tensor,
+        targets_N: Tensor,
+        counted_N: Tensor | None,
+    ) -> Tensor:
         needs_hidden, needs_weight = ctx.needs_input_grad[:2]
         hidden_grad_ND = torch.empty_like(hidden_ND) if needs_hidden else None
         weight_grad_VD: Tensor | None = None
@@ -101,7 +113,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
             h_ND, wanted_N1 = hidden_ND[rows], targets_N[rows, None]
             logits_NV = _scratch("logits", len(h_ND), len(weight_VD), weight_VD, weight_VD.dtype)
             torch.mm(h_ND, weight_VD.T, out=logits_NV)
-            total += _slopes_in_place(logits_NV, wanted_N1)
+            counted_N1 = None if counted_N is None else counted_N[rows, None]
+            total += _slopes_in_place(logits_NV, wanted_N1, counted_N1)
             if hidden_grad_ND is not None:
                 torch.mm(logits_NV, weight_VD, out=hidden_grad_ND[rows])
             if needs_weight:
@@ -121,17 +134,19 @@ class _LinearCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
         hidden_grad_ND, weight_grad_VD = ctx.saved_tensors
         return (
             None if hidden_grad_ND is None else hidden_grad_ND * upstream.to(hidden_grad_ND.dtype),
             None if weight_grad_VD is None else weight_grad_VD * upstream.to(weight_grad_VD.dtype),
             None,
+            None,
         )
 
 
-def _slopes_in_place(logits_NV: Tensor, targets_N1: Tensor) -> Tensor:
-    """Turn logits into slopes: the softmax, less one at the target. Returns the summed loss.
+def _slopes_in_place(logits_NV: Tensor, targets_N1: Tensor, counted_N1: Tensor | None) -> Tensor:
+    """Turn logits into slopes: the softmax, less one at the target, and zero in rows that do not
+    count. Returns the summed loss.
 
     A processor takes few rows at a time, so that they stay in its cache from the first pass over
     them to the last; a GPU takes all of them.
@@ -147,8 +162,12 @@ def _slopes_in_place(logits_NV: Tensor, targets_N1: Tensor) -> Tensor:
         torch.softmax(wide_NV, dim=1, out=wide_NV)
         # The greatest probability is 1 / sum of exp(logit - greatest), and never vanishes.
         sums_N1 = wide_NV.amax(dim=1, keepdim=True).reciprocal_()
-        total += (greatest_N1 + sums_N1.log_() - chosen_N1).sum()
+        losses_N1 = greatest_N1 + sums_N1.log_() - chosen_N1
         wide_NV.scatter_add_(1, wanted_N1, wide_NV.new_full(wanted_N1.shape, -1.0))
+        if counted_N1 is not None:
+            left_out_N1 = ~counted_N1[start : start + at_once]
+            losses_N1, wide_NV = (x.masked_fill_(left_out_N1, 0.0) for x in (losses_N1, wide_NV))
+        total += losses_N1.sum()
         some_NV.copy_(wide_NV)
     return total
 

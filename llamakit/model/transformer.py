@@ -10,6 +10,7 @@ heads, G key-value heads, K head width, F feed-forward width, V vocabulary.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -90,7 +91,8 @@ class Decoder(nn.Module):
         )
         x_BLD = self.embed_tokens(ids_BL)
         for index, layer in enumerate(self.layers):
-            x_BLD = layer(x_BLD, layout, cache, index)
+            # Without a cache a layer's number is not told: compiled code is for one number.
+            x_BLD = layer(x_BLD, layout) if cache is None else layer(x_BLD, layout, cache, index)
         if cache is not None:
             cache.advance(ids_BL.shape[1])
         hidden_BLD: Tensor = self.norm(x_BLD)
@@ -98,6 +100,15 @@ class Decoder(nn.Module):
             real_BL = torch.arange(ids_BL.shape[1], device=ids_BL.device) < lengths_B[:, None]
             hidden_BLD = hidden_BLD * real_BL[:, :, None]
         return hidden_BLD
+
+    def compile(self, *args: Any, **options: Any) -> None:
+        """Compile each block with torch.compile, in place; arguments are torch's.
+
+        Blocks are alike, so the code of one serves all: seconds, where a whole model would take as
+        many times that as it has layers.
+        """
+        for layer in self.layers:
+            layer.compile(*args, **options)
 
 
 class Transformer(nn.Module):
@@ -148,6 +159,10 @@ class Transformer(nn.Module):
         """Logits [..., V] of hidden states [..., D]."""
         return F.linear(hidden, self.head_weight)
 
+    def compile(self, *args: Any, **options: Any) -> None:
+        """Compile the blocks with torch.compile, in place; see `Decoder.compile`."""
+        self.model.compile(*args, **options)
+
 
 class RewardModel(nn.Module):
     """The decoder with a scalar head in place of the next-token one (paper §3.2.2)."""
@@ -179,6 +194,10 @@ class RewardModel(nn.Module):
         rows_B = torch.arange(len(ids_BL), device=ids_BL.device)
         scores_B: Tensor = self.score(hidden_BLD[rows_B, lengths_B - 1])[:, 0].float()
         return scores_B
+
+    def compile(self, *args: Any, **options: Any) -> None:
+        """Compile the blocks with torch.compile, in place; see `Decoder.compile`."""
+        self.model.compile(*args, **options)
 
 
 def initialise(model: Transformer | RewardModel, config: ModelConfig, seed: int) -> None:

@@ -147,7 +147,7 @@ class Pretrain(Stage):
     pue (1.1), carbon (kg a kWh, 0.385)."""
 
     makes: ClassVar = Model
-    revision: ClassVar = 1
+    revision: ClassVar = 2
     many_processes: ClassVar = True
     panel: ClassVar = "Training"
     presets: ClassVar = {name: _preset(name) for name in PRESETS}

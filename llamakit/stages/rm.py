@@ -89,7 +89,7 @@ class Rm(Stage):
     """Steps between rows of the metrics log."""
 
     makes: ClassVar = RewardModel
-    revision: ClassVar = 1
+    revision: ClassVar = 2
     many_processes: ClassVar = True
     panel: ClassVar = "Alignment"
 

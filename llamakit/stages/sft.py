@@ -85,7 +85,7 @@ class Sft(Stage):
     """Steps between measurements of the validation loss; 0 is once an epoch."""
 
     makes: ClassVar = Model
-    revision: ClassVar = 1
+    revision: ClassVar = 2
     many_processes: ClassVar = True
     panel: ClassVar = "Training"
     presets: ClassVar = {

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 from llamakit.errors import UsageError, nearest
+from llamakit.model.blocked_attention import kept_probabilities
 from llamakit.model.config import ModelConfig
 from llamakit.model.loss import ROWS_AT_ONCE
 from llamakit.training.plan import Precision
@@ -161,26 +162,30 @@ def memory_parts(
     }
     if rows:
         tokens = rows * seq_len
-        layer = _layer_activations(config, size, tensor) * tokens
+        layer = _layer_activations(config, size, tensor, seq_len) * tokens
         kept = size * config.dim * tokens
         parts["activations"] = (
             layer + config.n_layers * kept if recompute else config.n_layers * layer
         ) + (4 + 2 * size) * config.dim * tokens
         at_once = min(ROWS_AT_ONCE, tokens)
-        # Logits as they come, in fp32, and their gradient; then the gradient of the matrix.
-        parts["logits"] = at_once * config.vocab_size * (4 if dtype == "fp32" else 8) + (
+        # Logits, which become their gradient, and a GPU's copy in fp32; the matrix's gradient.
+        parts["logits"] = at_once * config.vocab_size * (4 + size) + (
             config.vocab_size * config.dim * (4 + size)
         )
     return parts
 
 
-def _layer_activations(config: ModelConfig, size: int, tensor: int) -> int:
-    """Bytes a token that a layer keeps: of two norms the input in fp32 and the result; what goes
-    into the three groups of products; q, k, v repeated to all heads, and what comes out; and of the
-    feed-forward layer gate, its SiLU, up, and their product."""
-    heads = config.n_heads * config.head_dim
-    whole = 2 * (4 + size) * config.dim + 2 * size * config.dim
-    cut = 5 * size * heads + 4 * size * config.ffn_dim + 4 * config.n_heads
+def _layer_activations(config: ModelConfig, size: int, tensor: int, seq_len: int) -> int:
+    """Bytes a token that a layer keeps: of two norms the result before and after its gains, and the
+    divisor; what goes into the other two groups of products; q, k, v, and what comes out; of the
+    feed-forward layer gate, its SiLU, up, and their product. fp32 repeats k and v to all heads; in
+    bf16 a processor keeps the probabilities of short rows."""
+    whole = 4 * size * config.dim + 8
+    keys = config.n_heads if size == 4 else config.n_kv_heads
+    cut = (3 * config.n_heads + 2 * keys) * size * config.head_dim
+    cut += 4 * size * config.ffn_dim + 4 * config.n_heads
+    if size == 2:
+        cut += size * config.n_heads * kept_probabilities(seq_len)
     return whole + cut // tensor
 
 

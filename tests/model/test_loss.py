@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -80,3 +82,53 @@ def test_logprobs_and_gradients(temperature: float) -> None:
         torch.testing.assert_close(a, b, atol=1e-3, rtol=1e-4)
     with torch.no_grad():
         torch.testing.assert_close(token_logprobs(hidden, weight, targets, temperature), plain)
+
+
+def test_logits_far_apart_have_their_loss() -> None:
+    """A target of a probability that fp32 cannot hold."""
+    hidden = torch.tensor([[1.0], [1.0]], requires_grad=True)
+    weight = torch.tensor([[0.0], [500.0], [-500.0]], requires_grad=True)
+    total, _ = next_token_loss(hidden, weight, torch.tensor([2, 1]))
+    assert float(total.detach()) == 1000.0
+    total.backward()
+    assert weight.grad.tolist() == [[0.0], [1.0], [-1.0]]
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_number_that_is_none_is_not_hidden(bad: float) -> None:
+    hidden, weight, targets, _ = draw()
+    total, _ = next_token_loss(hidden * bad, weight, targets)
+    assert not torch.isfinite(total.detach())
+
+
+@pytest.mark.parametrize("cached", [1, 120, 10**6])
+def test_any_number_of_rows_fits_the_cache(cached: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loss, "_CACHED", cached)
+    hidden, weight, targets, mask = draw()
+    total, _ = next_token_loss(hidden, weight, targets, mask)
+    plain = F.cross_entropy((hidden @ weight.T)[mask], targets[mask], reduction="sum")
+    torch.testing.assert_close(total, plain)
+
+
+def test_scratch_memory_of_threads_is_their_own() -> None:
+    """Two threads at once get what each would alone."""
+    drawn = [[t.detach() for t in draw()], [t.detach() * 2 for t in draw()[:2]]]
+    drawn[1] += drawn[0][2:]
+    alone = [float(next_token_loss(h, w, t, m)[0]) for h, w, t, m in drawn]
+    with ThreadPoolExecutor(2) as pool:
+        together = list(
+            pool.map(lambda d: [float(next_token_loss(*d)[0]) for _ in range(50)], drawn)
+        )
+    assert together == [[alone[0]] * 50, [alone[1]] * 50]
+
+
+def test_rows_left_out_on_the_spot_as_on_a_gpu() -> None:
+    hidden, weight, targets, mask = draw()
+    wanted, _ = next_token_loss(hidden, weight, targets, mask)
+    total = loss._LinearCrossEntropy.apply(
+        hidden.reshape(-1, 16), weight, targets.reshape(-1), mask.reshape(-1)
+    )
+    torch.testing.assert_close(total, wanted)
+    found = torch.autograd.grad(total, (hidden, weight))
+    for a, b in zip(found, torch.autograd.grad(wanted, (hidden, weight)), strict=True):
+        torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-5)
