@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from llamakit.errors import InputError, UsageError
+from llamakit.model.keys import Keys
 
 
 def ffn_dim_for(dim: int, multiple_of: int = 256, multiplier: float | None = None) -> int:
@@ -119,55 +120,25 @@ class ModelConfig:
                 (scaled rotary positions, biases, another activation).
         """
         _refuse_unsupported(values)
-        values = {key: value for key, value in values.items() if value is not None}
-        dim, n_heads = _whole(values, "hidden_size"), _whole(values, "num_attention_heads")
-        width = _whole(values, "head_dim") if "head_dim" in values else None
+        keys = Keys({**values, **_rope(values)}, "config.json")
+        dim, n_heads = keys.whole("hidden_size"), keys.whole("num_attention_heads")
+        width = keys.whole("head_dim") if "head_dim" in keys else None
         try:
             return cls(
                 dim=dim,
-                n_layers=_whole(values, "num_hidden_layers"),
+                n_layers=keys.whole("num_hidden_layers"),
                 n_heads=n_heads,
-                n_kv_heads=_whole(
-                    {"num_key_value_heads": n_heads, **values}, "num_key_value_heads"
-                ),
-                ffn_dim=_whole(values, "intermediate_size"),
-                vocab_size=_whole(values, "vocab_size"),
-                max_seq_len=_whole(values, "max_position_embeddings"),
-                rope_theta=_positive({"rope_theta": 10_000.0, **_rope(values)}, "rope_theta"),
-                norm_eps=_positive({"rms_norm_eps": 1e-6, **values}, "rms_norm_eps"),
-                tie_embeddings=_truth(values, "tie_word_embeddings"),
+                n_kv_heads=keys.whole("num_key_value_heads", n_heads),
+                ffn_dim=keys.whole("intermediate_size"),
+                vocab_size=keys.whole("vocab_size"),
+                max_seq_len=keys.whole("max_position_embeddings"),
+                rope_theta=keys.positive("rope_theta", 10_000.0),
+                norm_eps=keys.positive("rms_norm_eps", 1e-6),
+                tie_embeddings=keys.truth("tie_word_embeddings"),
                 head_width=None if width is None or width * n_heads == dim else width,
             )
         except UsageError as error:
             raise InputError(f"config.json: {error.what}") from None
-
-
-# Whatever file stands behind a number, no tensor of a greater size is asked for.
-_LARGEST = 2**31
-
-
-def _whole(values: Mapping[str, Any], key: str) -> int:
-    if key not in values:
-        raise InputError(f"config.json lacks the key {key!r}")
-    value = values[key]
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value < _LARGEST:
-        raise InputError(f"config.json has {key} {value!r}; a whole number from 1 is needed")
-    return value
-
-
-def _positive(values: Mapping[str, Any], key: str) -> float:
-    value = values[key]
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not number or not 0 < value < float("inf"):
-        raise InputError(f"config.json has {key} {value!r}; a number above 0 is needed")
-    return float(value)
-
-
-def _truth(values: Mapping[str, Any], key: str) -> bool:
-    value = values.get(key, False)
-    if not isinstance(value, bool):
-        raise InputError(f"config.json has {key} {value!r}; true or false is needed")
-    return value
 
 
 def _rope(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ several and an index), tokenizer files, a model card.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from llamakit.artifacts.files import atomic_file, write_json
 from llamakit.errors import InputError
+from llamakit.model.checkpoint import READABLE, Checkpoint, check_size, of_module, unreadable
 from llamakit.model.config import ModelConfig
 from llamakit.model.transformer import RewardModel, Transformer, initialise_score
 from llamakit.text.huggingface import write_tokenizer_files
@@ -25,11 +26,11 @@ from llamakit.text.vocabulary import Vocabulary
 
 Precision = Literal["fp32", "bf16"]
 DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
-_READ = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
+CARD_FILE = "README.md"
 SHARD_BYTES = 5 * 10**9
 """Weights beyond this go into several files."""
 
@@ -55,21 +56,8 @@ def save_model(
             asked for once.
         shard_bytes: size from which weights are split over several files.
     """
-    extra = {"architectures": ["LlamaForCausalLM"]}
-    _save(folder, model, vocabulary, extra, weights, chat=chat, shard_bytes=shard_bytes)
-    write_json(
-        folder / "generation_config.json",
-        {
-            "bos_token_id": vocabulary.bos,
-            "eos_token_id": vocabulary.eos,
-            "pad_token_id": vocabulary.pad,
-            "do_sample": True,
-            "temperature": 0.6,
-            "top_p": 0.9,
-            "max_length": model.config.max_seq_len,
-        },
-    )
-    _write_card(folder, card)
+    checkpoint = of_module(model, weights)
+    save_checkpoint(folder, checkpoint, vocabulary, chat=chat, card=card, shard_bytes=shard_bytes)
 
 
 def save_reward_model(
@@ -84,13 +72,46 @@ def save_reward_model(
     """Write a reward model as a `LlamaForSequenceClassification` folder with one label; arguments
     as in `save_model`.
     """
-    extra = {
-        "architectures": ["LlamaForSequenceClassification"],
-        "id2label": {"0": "score"},
-        "label2id": {"score": 0},
-    }
-    _save(folder, model, vocabulary, extra, weights, chat=True, shard_bytes=shard_bytes)
-    _write_card(folder, card)
+    checkpoint = of_module(model, weights)
+    save_checkpoint(folder, checkpoint, vocabulary, chat=True, card=card, shard_bytes=shard_bytes)
+
+
+def save_checkpoint(
+    folder: Path,
+    checkpoint: Checkpoint,
+    vocabulary: Vocabulary,
+    *,
+    chat: bool,
+    card: str,
+    shard_bytes: int = SHARD_BYTES,
+    written: Callable[[], None] = lambda: None,
+) -> None:
+    """Write a model of either kind from weights that lie elsewhere. Arguments as in `save_model`;
+    `written` is called after each weight.
+    """
+    config = checkpoint.config
+    if vocabulary.size != config.vocab_size:
+        raise InputError(
+            f"the vocabulary has {vocabulary.size:,} pieces, the model {config.vocab_size:,}"
+        )
+    write_config(folder, checkpoint, vocabulary)
+    write_weights(folder, checkpoint, shard_bytes, written)
+    write_tokenizer_files(folder, vocabulary, max_seq_len=config.max_seq_len, chat=chat)
+    if not checkpoint.reward:
+        write_json(
+            folder / "generation_config.json",
+            {
+                "bos_token_id": vocabulary.bos,
+                "eos_token_id": vocabulary.eos,
+                "pad_token_id": vocabulary.pad,
+                "do_sample": True,
+                "temperature": 0.6,
+                "top_p": 0.9,
+                "max_length": config.max_seq_len,
+            },
+        )
+    with atomic_file(folder / CARD_FILE) as path:
+        path.write_text(card, encoding="utf-8")
 
 
 def load_model(folder: Path, dtype: Precision = "fp32", device: str = "cpu") -> Transformer:
@@ -127,7 +148,7 @@ def load_config(folder: Path, architecture: str | None = None) -> ModelConfig:
         InputError: there is no readable `config.json`, it is of another architecture, or it needs
             what llamakit's transformer has not.
     """
-    values = _read_json(folder / CONFIG_FILE)
+    values = read_json(folder / CONFIG_FILE)
     found = values.get("architectures") or [architecture]
     if architecture is not None and found != [architecture]:
         said = found[0] if isinstance(found, list) else found
@@ -160,82 +181,72 @@ def reward_from_model(transformer: Transformer, seed: int) -> RewardModel:
     return reward
 
 
-def _save(
-    folder: Path,
-    model: Transformer | RewardModel,
-    vocabulary: Vocabulary,
-    extra: dict[str, Any],
-    weights: Mapping[str, Tensor] | None,
-    *,
-    chat: bool,
-    shard_bytes: int,
-) -> None:
-    config = model.config
-    if vocabulary.size != config.vocab_size:
-        raise InputError(
-            f"the vocabulary has {vocabulary.size:,} pieces, the model {config.vocab_size:,}"
-        )
-    weights = model.state_dict() if weights is None else weights
-    with torch.device("meta"):
-        shapes = {name: t.shape for name, t in type(model)(config).state_dict().items()}
-    dtype = weights["model.norm.weight"].dtype
-    sizes = {name: shape.numel() * dtype.itemsize for name, shape in shapes.items()}
+def write_config(folder: Path, checkpoint: Checkpoint, vocabulary: Vocabulary) -> None:
+    """Write `config.json`."""
+    head: dict[str, Any] = {"architectures": ["LlamaForCausalLM"]}
+    if checkpoint.reward:
+        head = {
+            "architectures": ["LlamaForSequenceClassification"],
+            "id2label": {"0": "score"},
+            "label2id": {"score": 0},
+        }
     values = {
-        **extra,
-        **config.to_huggingface(),
-        "torch_dtype": str(dtype).removeprefix("torch."),
+        **head,
+        **checkpoint.config.to_huggingface(),
+        "torch_dtype": str(checkpoint.dtype).removeprefix("torch."),
         "bos_token_id": vocabulary.bos,
         "eos_token_id": vocabulary.eos,
         "pad_token_id": vocabulary.pad,
         "use_cache": True,
     }
     write_json(folder / CONFIG_FILE, values)
-    _write_weights(folder, weights, sizes, shard_bytes)
-    write_tokenizer_files(folder, vocabulary, max_seq_len=config.max_seq_len, chat=chat)
 
 
-def _write_card(folder: Path, card: str) -> None:
-    with atomic_file(folder / "README.md") as path:
-        path.write_text(card, encoding="utf-8")
-
-
-def _write_weights(
-    folder: Path, tensors: Mapping[str, Tensor], sizes: Mapping[str, int], shard_bytes: int
+def write_weights(
+    folder: Path,
+    checkpoint: Checkpoint,
+    shard_bytes: int = SHARD_BYTES,
+    written: Callable[[], None] = lambda: None,
 ) -> None:
-    """Write tensors in the order of `sizes`, their bytes, holding those of one file at a time."""
+    """Write `model.safetensors`, or several files of at most `shard_bytes` each (one weight is
+    never split) and their index. No more than one file's weights are in memory.
+    """
+    width = checkpoint.dtype.itemsize
+    sizes = {name: shape.numel() * width for name, shape in checkpoint.shapes.items()}
     shards: list[list[str]] = [[]]
     size = 0
-    for name, n_bytes in sizes.items():
-        if shards[-1] and size + n_bytes > shard_bytes:
+    for name, nbytes in sizes.items():
+        if shards[-1] and size + nbytes > shard_bytes:
             shards.append([])
             size = 0
         shards[-1].append(name)
-        size += n_bytes
-    names = [
+        size += nbytes
+    files = [
         WEIGHTS_FILE if len(shards) == 1 else f"model-{i + 1:05d}-of-{len(shards):05d}.safetensors"
         for i in range(len(shards))
     ]
-    for name, shard in zip(names, shards, strict=True):
-        with atomic_file(folder / name) as path:
-            held = {key: tensors[key].detach().cpu().contiguous() for key in shard}
-            save_file(held, path, metadata={"format": "pt"})
+    for file, shard in zip(files, shards, strict=True):
+        tensors = {}
+        for name in shard:
+            tensors[name] = checkpoint.read(name).contiguous()
+            written()
+        with atomic_file(folder / file) as path:
+            path.touch()
+            mode = path.stat().st_mode
+            save_file(tensors, path, metadata={"format": "pt"})
+            path.chmod(mode)  # safetensors lets nobody else read what it writes
     if len(shards) > 1:
-        total = sum(sizes.values())
-        places = {key: name for name, shard in zip(names, shards, strict=True) for key in shard}
-        write_json(folder / INDEX_FILE, {"metadata": {"total_size": total}, "weight_map": places})
+        places = {name: file for file, shard in zip(files, shards, strict=True) for name in shard}
+        write_json(
+            folder / INDEX_FILE,
+            {"metadata": {"total_size": sum(sizes.values())}, "weight_map": places},
+        )
 
 
 def _check_size(folder: Path, config: ModelConfig) -> None:
-    """Refuse a config that asks for more weights than the files could hold at a byte each, before
-    a module is built for every one of its layers."""
     files = [path for path in _weight_files(folder) if path.is_file()]
-    size = sum(path.stat().st_size for path in files)
-    if files and config.parameters() > size:
-        raise InputError(
-            f"config.json asks for {config.parameters():,} weights, and the files of weights have"
-            f" {size:,} bytes",
-            where=str(folder),
-        )
+    if files:
+        check_size(config, sum(path.stat().st_size for path in files), str(folder))
 
 
 def _load(folder: Path, model: M, dtype: Precision, device: str) -> M:
@@ -247,13 +258,8 @@ def _load(folder: Path, model: M, dtype: Precision, device: str) -> M:
                 for name in file.keys():  # noqa: SIM118 (no mapping)
                     if name in expected:
                         tensor = file.get_tensor(name)
-                        if tensor.dtype not in _READ:
-                            raise InputError(
-                                f"{name} is stored as {str(tensor.dtype).removeprefix('torch.')}",
-                                where=str(path),
-                                fix="Weights of 16, 32 or 64 bits are read, none that are"
-                                " quantized.",
-                            )
+                        if tensor.dtype not in READABLE:
+                            raise unreadable(name, tensor.dtype, str(path))
                         tensors[name] = tensor.to(DTYPES[dtype])
         except (SafetensorError, OSError) as error:
             raise InputError(f"the weights are not readable ({error})", where=str(path)) from None
@@ -274,7 +280,7 @@ def _load(folder: Path, model: M, dtype: Precision, device: str) -> M:
 
 def _weight_files(folder: Path) -> list[Path]:
     if (folder / INDEX_FILE).exists():
-        places = _read_json(folder / INDEX_FILE).get("weight_map")
+        places = read_json(folder / INDEX_FILE).get("weight_map")
         if not isinstance(places, dict) or not all(
             isinstance(name, str) and Path(name).name == name for name in places.values()
         ):
@@ -286,7 +292,8 @@ def _weight_files(folder: Path) -> list[Path]:
     return [folder / WEIGHTS_FILE]
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """The object that a JSON file holds; InputError where it is missing, broken, or none."""
     try:
         values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

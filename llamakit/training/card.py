@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from llamakit.model.card import shape_table, table
 from llamakit.model.config import ModelConfig
 from llamakit.training.plan import TrainingPlan
 
@@ -24,15 +25,6 @@ def model_card(
         plan: how it was trained.
         facts: more rows of the training table: data, results.
     """
-    shape: dict[str, str | int | float] = {
-        "parameters": config.parameters(),
-        "layers": config.n_layers,
-        "width": config.dim,
-        "query / key-value heads": f"{config.n_heads} / {config.n_kv_heads}",
-        "feed-forward width": config.ffn_dim,
-        "vocabulary": config.vocab_size,
-        "context": f"{config.max_seq_len:,} tokens",
-    }
     training: dict[str, str | int | float] = {
         "steps": plan.steps,
         "peak learning rate": plan.lr,
@@ -46,8 +38,8 @@ def model_card(
         [
             f"# {title}",
             about.strip(),
-            "## Shape\n\n" + _table(shape),
-            "## Training\n\n" + _table(training),
+            "## Shape\n\n" + shape_table(config),
+            "## Training\n\n" + table(training),
             "Made with llamakit. `transformers` opens this folder as a Llama model.\n",
         ]
     )
@@ -56,14 +48,3 @@ def model_card(
 def _schedule(plan: TrainingPlan) -> str:
     shape = f"cosine to {plan.min_lr_ratio:.0%}" if plan.schedule == "cosine" else plan.schedule
     return f"{shape} after {plan.warmup_steps:,} steps of warm-up"
-
-
-def _table(rows: Mapping[str, str | int | float]) -> str:
-    lines = [f"| {name} | {_shown(value)} |" for name, value in rows.items()]
-    return "\n".join(["| | |", "|---|---|", *lines])
-
-
-def _shown(value: str | int | float) -> str:
-    if isinstance(value, str):
-        return value
-    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
