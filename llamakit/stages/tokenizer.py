@@ -33,7 +33,8 @@ class Tokenizer(Stage):
     documents: Input[Documents] | None = None
     """Documents to learn from."""
     from_: Files = ()
-    """A tokenizer.model, or a folder that holds one, to take over as it is instead."""
+    """A tokenizer.model, llama2.c's tokenizer.bin, a tokenizer.json that was made from such, or a
+    folder that holds one, to take over as it is instead."""
     vocab_size: Identity[Annotated[int, Ge(260)]] = 32_000
     """Pieces in all: 3 special ids, 256 bytes, every common character, then the merges."""
     split_digits: Identity[bool] = True

@@ -5,12 +5,13 @@ Field numbers are those of `sentencepiece_model.proto`, which SentencePiece prom
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 PIECES, TRAINER, NORMALIZER = 1, 2, 3
-PIECE_KIND = 3
-NORMAL, USER_DEFINED, UNUSED = 1, 4, 5
+PIECE_TEXT, PIECE_SCORE, PIECE_KIND = 1, 2, 3
+NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
 MODEL_KIND, INPUT_FORMAT, SPACE_AS_SUFFIX = 3, 7, 24
 BPE = 2
 CHARACTER_MAP, DUMMY_SPACE, FEWER_SPACES, ESCAPED_SPACES = 2, 3, 4, 5
@@ -69,9 +70,17 @@ def without(model: bytes, part: int, number: int) -> bytes:
                 for each in fields(field.value)
                 if each.number != number
             )
-            head = _written(part << 3 | _BYTES) + _written(len(inner))
-            return model[: field.begin] + head + inner + model[field.end :]
+            return model[: field.begin] + encoded(part, inner) + model[field.end :]
     return model
+
+
+def encoded(number: int, value: int | float | bytes) -> bytes:
+    """One field as it stands in a message: a whole number, a float32, or bytes."""
+    if isinstance(value, bytes):
+        return _written(number << 3 | _BYTES) + _written(len(value)) + value
+    if isinstance(value, float):
+        return _written(number << 3 | _FIXED32) + struct.pack("<f", value)
+    return _written(number << 3 | _VARINT) + _written(value)
 
 
 def _varint(message: bytes, place: int) -> tuple[int, int]:
