@@ -270,7 +270,7 @@ def stage_named(reference: str, item: Field, names: Sequence[str]) -> str | None
 def _check_kind(where: str, key: str, item: Field, made: StageSpec) -> None:
     makes = made.stage.makes
     kinds = [kind.name for kind in (makes if isinstance(makes, tuple) else (makes,))]
-    wanted = item.role.kinds or ("raw",)
+    wanted = item.role.kinds
     if len(kinds) > 1:
         kinds = [made.stage.from_config(made.config).output_kind().name]
     if not set(kinds) & set(wanted):

@@ -3,7 +3,7 @@
 documents: Input[Documents]            one required artifact
 extra: Input[Documents] | None = None  an optional one
 parts: Inputs[Documents]               several
-files: Files                           files on disk, or raw artifacts
+files: Files                           files on disk, or raw artifacts (`ModelFiles`: models too)
 similarity: Identity[float] = 0.8      shapes the result: part of the fingerprint
 workers: Execution[int] = 2            does not
 """
@@ -30,7 +30,7 @@ from typing import (
     get_type_hints,
 )
 
-from llamakit.artifacts.kinds import Kind
+from llamakit.artifacts.kinds import Kind, Model, Raw
 from llamakit.artifacts.store import Version
 
 T = TypeVar("T")
@@ -49,7 +49,8 @@ class Role:
 
 Identity = Annotated[T, Role("identity")]
 Execution = Annotated[T, Role("execution")]
-Files = Annotated[tuple[str, ...], Role("files")]
+Files = Annotated[tuple[str, ...], Role("files", (Raw.name,))]
+ModelFiles = Annotated[tuple[str, ...], Role("files", (Raw.name, Model.name))]
 
 if TYPE_CHECKING:
     Input = str | Version[K]

@@ -66,7 +66,7 @@ def prepare(stage: Stage, store: Store, events: Events = SILENT) -> Prepared:
     for key, (item, references) in stage.references().items():
         for reference in references:
             if item.role.name == "files":
-                found = find_sources(str(reference), store, events)
+                found = find_sources(str(reference), store, events, item.role.kinds)
                 sources[str(reference)] = found
                 entries += [InputEntry(key, *each) for each in described(str(reference), found)]
                 continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from keyword import iskeyword
 
 from llamakit.errors import UsageError, nearest
 from llamakit.stages.stage import Stage
@@ -18,6 +19,7 @@ RECIPE = (
     "tokenizer",
     "tokenize",
     "pretrain",
+    "import",
     "sft",
     "gatt",
     "rm",
@@ -38,6 +40,7 @@ def load_stage(command: str) -> type[Stage]:
         guess = nearest(command, list(RECIPE))
         fix = f"Did you mean {guess!r}?" if guess else f"There are: {', '.join(RECIPE)}."
         raise UsageError(f"there is no stage {command!r}", fix=fix)
-    module = import_module(f"llamakit.stages.{command}")
+    # A module cannot be called like a keyword of Python: `import` is in `import_.py`.
+    module = import_module(f"llamakit.stages.{command}{'_' * iskeyword(command)}")
     stage: type[Stage] = getattr(module, command.capitalize())
     return stage

@@ -16,9 +16,14 @@ from llamakit.errors import InputError, LlamakitError
 from llamakit.events import SILENT, Events
 
 
-def find_sources(reference: str, store: Store, events: Events = SILENT) -> list[SourceFile]:
-    """What one value of a `Files` field names: a path, a pattern, a URL, a raw artifact, or
-    `RAW/FILE` in one, where FILE may be a pattern too.
+def find_sources(
+    reference: str,
+    store: Store,
+    events: Events = SILENT,
+    kinds: tuple[str, ...] = (Raw.name,),
+) -> list[SourceFile]:
+    """What one value of a `Files` field names: a path, a pattern, a URL, a raw artifact (or one of
+    other `kinds` that the field takes), or `RAW/FILE` in one, where FILE may be a pattern too.
 
     A path on disk wins. A plain file's name is part of its digest, since ids and sources are made
     from it; of a pattern, the name below the folder before its first wildcard.
@@ -31,7 +36,7 @@ def find_sources(reference: str, store: Store, events: Events = SILENT) -> list[
         return _fetched(fetch(reference, store.root, events), reference)
     home = next((p for p in (path, *path.parents) if (p / RECORD_FILE).is_file()), None)
     if home is not None:
-        return _in_version(store.open(home), path.relative_to(home).as_posix(), reference)
+        return _in_version(store.open(home), path.relative_to(home).as_posix(), reference, kinds)
     if path.exists():
         return [SourceFile(path, path.name, named_digest(path.name, _path_digest(path)))]
     pattern = any(sign in reference for sign in "*?[")
@@ -51,9 +56,9 @@ def find_sources(reference: str, store: Store, events: Events = SILENT) -> list[
             where=str(Path.cwd()),
             fix=error.fix,
         ) from None
-    if pattern and version.kind != Raw.name:
+    if pattern and version.kind not in kinds:
         raise InputError("no file matches the pattern", where=reference)
-    return _in_version(version, inner or ".", reference)
+    return _in_version(version, inner or ".", reference, kinds)
 
 
 def described(reference: str, found: list[SourceFile]) -> list[tuple[str, str]]:
@@ -92,10 +97,13 @@ def _matches(pattern: str) -> list[SourceFile]:
     return found
 
 
-def _in_version(version: Version[Kind], inner: str, reference: str) -> list[SourceFile]:
-    if version.kind != Raw.name:
+def _in_version(
+    version: Version[Kind], inner: str, reference: str, kinds: tuple[str, ...]
+) -> list[SourceFile]:
+    if version.kind not in kinds:
         raise InputError(
-            f"{version.reference} is {version.kind}; files or a raw artifact are needed here",
+            f"{version.reference} is {version.kind}; files or a {' or '.join(kinds)} artifact are"
+            " needed here",
             where=reference,
         )
     if inner == ".":

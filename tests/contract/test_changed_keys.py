@@ -23,6 +23,7 @@ CHANGES = {
     "vocabulary": "vocab_size=420",
     "tokens": "seed=1",
     "base": "steps=2",
+    "brought": "chat=true",
     "chat": "epochs=1",
     "ghost": "seed=1",
     "helpfulness": 'margin="large"',

@@ -1,0 +1,1 @@
+"""Models of other programs' making and for other programs: import and export."""
