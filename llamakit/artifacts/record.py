@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from llamakit.artifacts.digest import content_digest, file_digest
 from llamakit.artifacts.files import write_json
@@ -14,6 +16,8 @@ from llamakit.errors import InputError
 RECORD_FILE = "artifact.json"
 SCHEMA = "llamakit/artifact/1"
 LOG_FOLDER = "log"
+
+E = TypeVar("E")
 
 
 @dataclass(frozen=True)
@@ -80,14 +84,14 @@ class Record:
         path = folder / RECORD_FILE
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
-            files = [FileEntry(**entry) for entry in values.pop("files")]
-            inputs = [InputEntry(**entry) for entry in values.pop("inputs")]
-            record = Record(files=files, inputs=inputs, **values)
+            files = [_typed(FileEntry(**entry)) for entry in values.pop("files")]
+            inputs = [_typed(InputEntry(**entry)) for entry in values.pop("inputs")]
+            record = _typed(Record(files=files, inputs=inputs, **values))
         except FileNotFoundError:
             raise InputError(
                 "no artifact.json here, so this is no artifact", where=str(folder)
             ) from None
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise InputError(
                 f"the record cannot be read ({error})",
                 where=str(path),
@@ -99,6 +103,26 @@ class Record:
                 where=str(path),
             )
         return record
+
+
+def _typed(entry: E) -> E:
+    """Return `entry`, whose values come from a file, or raise TypeError for one of another type."""
+    kind: Any = type(entry)  # mypy does not take a class for hashable
+    for name, kinds in _kinds(kind).items():
+        if not isinstance(getattr(entry, name), kinds):
+            raise TypeError(f"{name} is {type(getattr(entry, name)).__name__}")
+    return entry
+
+
+@cache
+def _kinds(entry: Any) -> dict[str, tuple[type, ...]]:
+    hints = get_type_hints(entry)
+    kinds = {name: get_args(h) if isinstance(h, UnionType) else (h,) for name, h in hints.items()}
+    return {
+        # JSON writes a whole float as it likes.
+        name: tuple(get_origin(kind) or kind for kind in some) + ((int,) if float in some else ())
+        for name, some in kinds.items()
+    }
 
 
 def list_files(folder: Path, skip: set[str]) -> list[FileEntry]:

@@ -157,9 +157,13 @@ class Store:
             return {}
         try:
             tags = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise InputError(f"the tags cannot be read ({error})", where=str(path)) from None
-        return {str(tag): str(label) for tag, label in tags.items()}
+            return {str(tag): str(label) for tag, label in tags.items()}
+        except (ValueError, AttributeError, RecursionError) as error:
+            raise InputError(
+                f"the tags cannot be read ({error})",
+                where=str(path),
+                fix='Restore the file ({"TAG": "v1"}), or remove it and tag again.',
+            ) from None
 
 
 def _is_version(folder: Path) -> bool:
