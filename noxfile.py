@@ -27,6 +27,20 @@ def cluster(session: nox.Session) -> None:
 
 
 @nox.session
+def gguf(session: nox.Session) -> None:
+    """Build llama.cpp with its Python binding, once (ten minutes or more), and let it run what
+    `llamakit export --format gguf` writes."""
+    folder = session.cache_dir / "llama-cpp"
+    if not (folder / "llama_cpp").is_dir():
+        # --no-deps: what else it asks for is there, or not used.
+        session.run("pip", "install", "--no-deps", "--target", str(folder),
+                    "llama-cpp-python==0.3.36", "diskcache>=5.6",
+                    env={"CMAKE_ARGS": "-DLLAVA_BUILD=OFF"})  # fmt: skip
+    session.run("pytest", "-m", "llama_cpp", "tests/model/exchange", *session.posargs,
+                env={"PYTHONPATH": str(folder)})  # fmt: skip
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Check style, and that only one file calls the polars operations that can lose row order."""
     session.run("ruff", "check")

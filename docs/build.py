@@ -21,7 +21,8 @@ from llamakit.stages.registry import RECIPE, load_stage
 DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
 OTHERS = (
-    "generate", "chat", "list", "show", "lineage", "diff", "verify", "tag", "gc", "run", "plan",
+    "generate", "chat", "list", "show", "lineage", "diff", "verify", "tag", "gc", "export", "run",
+    "plan",
 )  # fmt: skip
 _BLOCK = re.compile(r"(<!-- made: (.+?) -->\n).*?(<!-- /made -->)", re.DOTALL)
 _LINK = re.compile(r"\]\(([^)#\s]+)(#[^)]*)?\)")

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from llamakit import __version__
-from llamakit.cli import pipeline_commands, store_commands, talk
+from llamakit.cli import export, pipeline_commands, store_commands, talk
 from llamakit.cli.help import PanelGroup
 from llamakit.cli.stage_command import add_stage
 from llamakit.stages.registry import RECIPE
@@ -54,5 +54,6 @@ def build(chosen: str | None, *, root_options: bool = True) -> typer.Typer:
         add_stage(app, command, full=chosen in (None, command))
     talk.add_to(app)
     store_commands.add_to(app)
+    export.add_to(app)
     pipeline_commands.add_to(app)
     return app
