@@ -124,6 +124,18 @@ def discard(draft: Draft[K]) -> None:
     shutil.rmtree(draft.folder, ignore_errors=True)
 
 
+def clear_made(store: Store, fingerprint: str, events: Events) -> None:
+    """Remove what a kill between the rename of a version and the end of `commit` left of its draft;
+    a draft that is still to become a version stays."""
+    folder = store.root / DRAFTS / fingerprint
+    draft: Draft[Kind] = Draft(folder, events)
+    if not folder.exists() or draft.path.exists():
+        return
+    with lock.held_if_free(folder.with_name(f"{fingerprint}.lock")) as free:
+        if free and not draft.path.exists():
+            discard(draft)
+
+
 def commit(store: Store, draft: Draft[K], record: Record) -> Version[Kind]:
     """Make the draft a version: digest and fsync its files, write the record, rename once.
 

@@ -19,7 +19,15 @@ from typing import Any
 
 from llamakit import __version__
 from llamakit.artifacts.digest import json_digest
-from llamakit.artifacts.draft import Draft, SourceFile, commit, discard, drafting, open_draft
+from llamakit.artifacts.draft import (
+    Draft,
+    SourceFile,
+    clear_made,
+    commit,
+    discard,
+    drafting,
+    open_draft,
+)
 from llamakit.artifacts.integrity import check_payload, damage
 from llamakit.artifacts.kinds import Kind
 from llamakit.artifacts.record import InputEntry, Record
@@ -111,6 +119,7 @@ def produce(
     label = check_name(stage.command() if name is None else name)
     prepared = prepare(stage, store, events)
     if not force and (found := reusable(prepared, store, label)[0]):
+        clear_made(store, prepared.fingerprint, events)
         return _reused(stage, found, events)
     with drafting(store, prepared.fingerprint, events, prepared.inputs, prepared.sources) as draft:
         found, hindrance = reusable(prepared, store, label)

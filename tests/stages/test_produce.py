@@ -35,6 +35,23 @@ def test_same_config_is_reused_and_a_change_makes_the_next_version(store: Store)
     assert changed.version.reference == "letters:v2"
 
 
+def test_scratch_that_a_kill_left_beside_a_whole_version_goes_with_the_next_run(
+    store: Store,
+) -> None:
+    fingerprint = produce(Letters(), store).version.record.fingerprint
+    draft = store.root / DRAFTS / fingerprint
+    (draft / "work").mkdir(parents=True)
+    (draft / "work" / "shard").write_text("done")
+    with lock.held(draft.with_name(f"{fingerprint}.lock")):
+        assert produce(Letters(), store).reused
+    assert draft.exists()  # somebody works on it
+    assert produce(Letters(), store).reused
+    assert list((store.root / DRAFTS).iterdir()) == []
+    (draft / "version").mkdir(parents=True)  # of a run that is to make another version
+    assert produce(Letters(), store).reused
+    assert draft.exists()
+
+
 def test_execution_stays_out_of_the_fingerprint(store: Store) -> None:
     assert (
         prepare(Letters(workers=1), store).fingerprint
