@@ -166,6 +166,7 @@ def datatrove(folder: Path) -> int:
                 workers=min(2, tasks),
                 start_method="fork",
                 skip_completed=False,
+                logging_dir=f"{home}/logs",
             ).run()
 
         reader = ParquetReader(str(folder))
