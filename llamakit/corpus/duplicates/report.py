@@ -104,7 +104,9 @@ def _chains(page: Page, found: Deduplicated, parts: Sequence[Path], similarity: 
             ]
             for row in shown.iter_rows(named=True)
         ],
-        caption=f"The {_CHAINS} least alike." if len(chained) > _CHAINS else "",
+        caption=f"The {_CHAINS} least alike; the others stand in rejected/ with theirs."
+        if len(chained) > _CHAINS
+        else "",
     )
 
 

@@ -1,4 +1,4 @@
-"""National ids of 42 countries, told by form, check digits and words near them."""
+"""National ids of 49 countries, told by form, check digits and words near them."""
 
 from __future__ import annotations
 

@@ -62,6 +62,7 @@ _JOINED = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac
 _MAIL = re.compile(r"[\w.+-]{0,64}@")
 _VERSION = re.compile(r"\d{1,5}(?:\.\d{1,5}){2,}")
 _ABROAD = re.compile(r"\(?(?:\+|00[^0])")
+_HEX = re.compile(r"-(?=[a-f]*\d)[0-9a-f]{4,}")  # the rest of a UUID
 _ISBN = re.compile(r"\d{1,5}-\d{1,7}-\d{1,6}-\d")
 _WORD = re.compile(r"[^\W\d_]+")
 _WORDS_AFTER = re.compile(
@@ -188,7 +189,7 @@ def _goes_on(text: str, end: int) -> bool:
         return True
     if text[end] in ".,:-/" and (text[end + 1 : end + 2].isdigit() or text[end : end + 2] == "-X"):
         return True
-    return _MAIL.match(text, end) is not None
+    return _MAIL.match(text, end) is not None or _HEX.match(text, end) is not None
 
 
 class _Before:

@@ -157,6 +157,7 @@ DECOYS = [
     "ISBN: 0-8306-8360-7 0-8306-3360-X and 0-01-955672-1",
     "example.com/x/status/590114523570771307",
     "chr20:53897277-25420044",
+    "(dabc952f-0591-4402-4217-a92e775d2e13)",
     "usuario=^USER^&contraseña=^PASS^",
 ]
 
