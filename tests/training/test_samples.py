@@ -114,6 +114,8 @@ def test_a_run_that_goes_on_keeps_the_texts_that_count(
     assert texts[0] == texts[1]
 
 
+# torch warns of its own doings while it traces a function with a gradient of its own.
+@pytest.mark.filterwarnings("ignore")
 def test_a_compiled_model_is_left_alone(
     tmp_path: Path, tokens: TokenStore, vocabulary: Vocabulary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
