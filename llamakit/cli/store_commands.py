@@ -172,14 +172,18 @@ def _overlay(
     from llamakit.artifacts.record import LOG_FOLDER
     from llamakit.cli.console import make_console
     from llamakit.cli.curves import chart
+    from llamakit.errors import UsageError
     from llamakit.training.comparison import comparison_page, curves, title_of
 
     found = curves({each.reference: each.path / LOG_FOLDER for each in (a, b)})
     if html is not None:
         title = f"{a.reference} and {b.reference}"
         text = comparison_page(title, found, rows, [a.reference, b.reference])
-        with atomic_file(html) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        try:
+            with atomic_file(html) as temporary:
+                temporary.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"--html {html}: cannot be written ({error.strerror})") from None
         print(f"wrote {html}", file=sys.stderr)
     if drawn:
         console = make_console(stderr=False)
