@@ -77,7 +77,7 @@ def _other_kind(values: dict[str, Any], model: dict[str, Any]) -> str:
         and before.get("prepend_scheme", "always") in ("first", "always")
         and before.get("split", True) is False
     )
-    return "" if older or newer else "changes or cuts a text before it encodes it"
+    return "" if older or newer else "does not put a space before a text, or changes or cuts it"
 
 
 def _by_id(vocab: dict[str, int], added: list[dict[str, Any]]) -> list[str]:

@@ -50,10 +50,10 @@ def test_llama_2s(llama2: Vocabulary, real_data: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("newer", [False, True])
-def test_written_by_transformers(
+def test_encodes_as_transformers_does(
     vocabulary: Vocabulary, unseen: list[str], tmp_path: Path, newer: bool
 ) -> None:
-    """Its own conversion of the model: spaces in a normalizer, or before the pieces."""
+    """In both forms that Llama's files have had: spaces in a normalizer, or before the pieces."""
     transformers = pytest.importorskip("transformers")
     values = tokenizer_json(vocabulary)
     merges = [" ".join(merge) for merge in values["model"]["merges"]]
@@ -94,8 +94,8 @@ OTHERS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "byte-level": (model(byte_fallback=False), "byte-level"),
     "word parts": (model(continuing_subword_prefix="##"), "parts of words"),
     "whole words": (model(ignore_merges=True), "obey its merges"),
-    "split": (lambda v: v.update(pre_tokenizer={"type": "ByteLevel"}), "changes or cuts a text"),
-    "lower case": (lambda v: v.update(normalizer={"type": "Lowercase"}), "changes or cuts"),
+    "split": (lambda v: v.update(pre_tokenizer={"type": "ByteLevel"}), "changes or cuts it"),
+    "lower case": (lambda v: v.update(normalizer={"type": "Lowercase"}), "changes or cuts it"),
     "fewer merges": (lambda v: v["model"]["merges"].pop(), "merges other pairs"),
     "other order": (swapped, "no order that scores could give"),
     "a hole": (lambda v: v["model"]["vocab"].pop("e"), "numbered from 0"),
