@@ -12,6 +12,7 @@ before. Any number of processes can read what any other number wrote (`pieces.py
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import time
@@ -84,9 +85,7 @@ class Checkpoints:
         self._keep = keep or Keep()
         self._share = share
         self._attempts = 0
-        if share.rank == 0:
-            for leftover in folder.glob(f"{_SAVING}*"):
-                shutil.rmtree(leftover)
+        self._clear(None)
 
     def save(
         self, step: int, tensors: Mapping[str, Tensor | Piece], state: Mapping[str, Any]
@@ -114,7 +113,11 @@ class Checkpoints:
         self._attempts += 1
         mine = _file(self._share.rank)
         try:
+            self._clear(draft)
             draft.mkdir(parents=True, exist_ok=True)
+            if self.free_bytes() < stored_bytes(tensors):
+                # Filling the disk to its brim would stop others that write to it.
+                raise OSError(errno.ENOSPC, "no space left on the disk")
             entry = write_pieces(draft / mine, tensors)
             if self._share.rank:
                 write_json(draft / _entry(self._share.rank), entry)
@@ -131,6 +134,11 @@ class Checkpoints:
         sync_folder(self.folder)
         self._prune(step)
         return final
+
+    def free_bytes(self) -> int:
+        """What the disk has left where the folder is, or is to be."""
+        there = next(path for path in (self.folder, *self.folder.parents) if path.exists())
+        return shutil.disk_usage(there).free
 
     def newest(self) -> int | None:
         """The step of the newest checkpoint, which may be broken."""
@@ -197,6 +205,14 @@ class Checkpoints:
             entry.unlink()
         return index
 
+    def _clear(self, at_work: Path | None) -> None:
+        """Remove what attempts before the one at work have left: other processes may have written
+        their parts after the first had given up."""
+        if self._share.rank == 0:
+            for leftover in self.folder.glob(f"{_SAVING}*"):
+                if leftover != at_work:
+                    shutil.rmtree(leftover)
+
     def _give_up(self, draft: Path) -> None:
         """Remove what could not be saved whole; the first process must not wait for the rest."""
         if self._share.rank == 0:
@@ -229,6 +245,11 @@ class Checkpoints:
         """Steps with a checkpoint, whole or broken, in order."""
         names = [path.name.removeprefix(_STEP) for path in self.folder.glob(f"{_STEP}*")]
         return sorted(int(name) for name in names if name.isdecimal())
+
+
+def stored_bytes(tensors: Mapping[str, Tensor | Piece]) -> int:
+    """The size of what a process saves."""
+    return sum((t.tensor if isinstance(t, Piece) else t).nbytes for t in tensors.values())
 
 
 def _file(rank: int) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import shutil
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
@@ -16,7 +14,7 @@ from torch import Tensor
 
 from llamakit.errors import Stopped
 from llamakit.events import Events
-from llamakit.training.checkpoint import Checkpoints
+from llamakit.training.checkpoint import Checkpoints, stored_bytes
 from llamakit.training.machine import available_bytes
 from llamakit.training.pieces import Piece
 
@@ -47,7 +45,7 @@ class Saver:
         may change again. A save before this one is waited for.
         """
         self.finish()
-        size = sum(_tensor(value).nbytes for value in tensors.values())
+        size = stored_bytes(tensors)
         self._attempt = (step, size)
         if not self._copies and size > available_bytes() / 2:
             self._write(step, tensors, state)
@@ -79,10 +77,6 @@ class Saver:
         self, step: int, tensors: Mapping[str, Tensor | Piece], state: Mapping[str, Any]
     ) -> None:
         try:
-            free = _free(self._checkpoints)
-            if free < self._attempt[1]:
-                # Filling the disk to its brim would stop others that write to it.
-                raise OSError(errno.ENOSPC, "no space left on the disk")
             self._checkpoints.save(step, tensors, state)
         except Exception as error:
             self._failure = error
@@ -97,7 +91,7 @@ class Saver:
         kept = self._checkpoints.newest()
         self._events.warn(
             f"the checkpoint of step {step:,} could not be saved ({_reason(failure)}): it needs "
-            f"{size / _MIB:,.0f} MiB, {_free(self._checkpoints) / _MIB:,.0f} MiB are free. "
+            f"{size / _MIB:,.0f} MiB, {self._checkpoints.free_bytes() / _MIB:,.0f} MiB are free. "
             + (f"That of step {kept:,} is kept" if kept is not None else "There is none before it")
             + "; training goes on, and the next one is tried when it is due"
         )
@@ -135,11 +129,6 @@ class Saver:
 
 def _tensor(value: Tensor | Piece) -> Tensor:
     return value.tensor if isinstance(value, Piece) else value
-
-
-def _free(checkpoints: Checkpoints) -> int:
-    checkpoints.folder.mkdir(parents=True, exist_ok=True)
-    return shutil.disk_usage(checkpoints.folder).free
 
 
 def _reason(failure: Exception) -> str:

@@ -221,3 +221,24 @@ def test_one_process_that_fails_fails_all(tmp_path: Path) -> None:
         with pytest.raises(OSError, match="process 1 could not write its part"):
             waiting.result()
     assert names(tmp_path) == ["step-00000001"]
+
+
+def test_after_one_process_finds_the_disk_full_the_next_save_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = Checkpoints(tmp_path, share=Share(0, 2))
+    second = Checkpoints(tmp_path, share=Share(1, 2))
+    with monkeypatch.context() as patch:
+        patch.setattr(first, "free_bytes", lambda: 0)
+        with pytest.raises(OSError, match="no space left"):
+            first.save(1, {"a": torch.ones(2)}, {})
+    second.save(1, {"b": torch.ones(3)}, {})  # came later: nobody waits for it
+    assert names(tmp_path) == ["saving-step-00000001-0"]
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(first.save, 2, {"a": torch.ones(2)}, {})
+        second.save(2, {"b": torch.ones(3)}, {})
+        waiting.result()
+    assert names(tmp_path) == ["step-00000002"]
+    checkpoint = latest(tmp_path)
+    assert checkpoint is not None
+    assert set(checkpoint.tensors) == {"a", "b"}

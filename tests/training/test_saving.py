@@ -137,6 +137,19 @@ def test_a_full_disk_is_told_and_the_next_save_is_tried(
     assert "That of step 1 is kept" in warning
 
 
+def test_a_disk_without_room_for_a_folder_is_told_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*args: object, **kwargs: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    events = Told()
+    with monkeypatch.context() as patch, Saver(Checkpoints(tmp_path / "new"), events) as saver:
+        patch.setattr(Path, "mkdir", full)
+        saver.save(1, {"w": torch.zeros(4)}, {})
+    assert "There is none before it" in events.warnings[0]
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 4 MiB of its own."""
@@ -170,7 +183,7 @@ def test_on_a_disk_that_is_full_the_last_good_checkpoint_stays(
         assert "needs 1 MiB, 0 MiB are free. That of step 2 is kept" in events.warnings[0]
         # A quota, of which the file system does not tell beforehand: half is written.
         with monkeypatch.context() as patch:
-            patch.setattr(saving, "_free", lambda checkpoints: 2**30)
+            patch.setattr(Checkpoints, "free_bytes", lambda self: 2**30)
             saver.save(4, tensors, {})
             saver.finish()
         assert "No space left on device" in events.warnings[1]
