@@ -100,14 +100,14 @@ def train_language_model(
         return metrics
     if result.passed_over:
         shown["steps passed over"] = result.passed_over
-    card = model_card(title, about, model.config, plan, {**facts, **shown})
-    save_model(draft.path, model, vocabulary, chat=chat, card=card, weights=weights)
-    parameters = model.config.parameters()
-    write_training_page(
-        draft.log,
-        title,
-        {"parameters": parameters, "steps": plan.steps, **shown},
-        sources=sources,
-        usage=meter.usage(read_metrics(draft.log / METRICS_FILE)) if meter else None,
-    )
+    if parallel.leads:
+        card = model_card(title, about, model.config, plan, {**facts, **shown})
+        save_model(draft.path, model, vocabulary, chat=chat, card=card, weights=weights)
+        write_training_page(
+            draft.log,
+            title,
+            {"parameters": model.config.parameters(), "steps": plan.steps, **shown},
+            sources=sources,
+            usage=meter.usage(read_metrics(draft.log / METRICS_FILE)) if meter else None,
+        )
     return metrics

@@ -164,6 +164,7 @@ class _Run(Generic[B]):
 
     def resume(self) -> None:
         """Continue from the newest checkpoint, if there is one."""
+        self.parallel.wait()  # the first process has removed what an earlier attempt left
         checkpoint = self.saved.latest(self.events, agreed=self.parallel.all)
         if checkpoint is not None:
             self._check_plan(checkpoint)
