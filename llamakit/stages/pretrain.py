@@ -288,6 +288,8 @@ class Pretrain(Stage):
             watchers=self._watchers(draft, store, texts=bool(validation) and parallel.whole),
             sources=sources,
         )
+        if not parallel.leads:
+            return Outcome()
         counts = {
             "parameters": config.parameters(),
             "steps": steps,

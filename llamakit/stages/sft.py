@@ -185,6 +185,8 @@ class Sft(Stage):
             },
             parallel=parallel,
         )
+        if not parallel.leads:
+            return Outcome()
         counts = {
             **tokens.counts,
             "steps": steps,

@@ -29,7 +29,8 @@ from llamakit.training.recompute import recompute_blocks
 from llamakit.training.share import Share
 from llamakit.training.tensor_parallel import split_dim
 
-TIMEOUT_S = 180
+SPEEDS = {"tokens_per_s", "wait_share"}
+TIMEOUT_S = 600
 FSDP = {"parallel": "fsdp"}
 BF16 = {"plan": {"dtype": "bf16"}}
 POISON = {"rows": {"poisoned": True}, "plan": {"on_anomaly": "skip"}}
@@ -139,10 +140,11 @@ class Runs:
         """Losses, gradient norms and weights are those of another run."""
         for row, expected in zip(self.rows(name), self.rows(reference), strict=True):
             assert (row["step"], row["tokens"]) == (expected["step"], expected["tokens"])
-            for figure in ("loss", "validation_loss"):
-                if figure in expected:
-                    assert row[figure] == pytest.approx(expected[figure], abs=tolerance)
-            assert row["grad_norm"] == pytest.approx(expected["grad_norm"], rel=10 * tolerance)
+            assert set(row) - SPEEDS == set(expected) - SPEEDS
+            for figure in {"loss", "validation_loss"} & set(expected):
+                assert row[figure] == pytest.approx(expected[figure], abs=tolerance)
+            if "grad_norm" in expected:
+                assert row["grad_norm"] == pytest.approx(expected["grad_norm"], rel=10 * tolerance)
         found, expected_weights = self.weights(name), self.weights(reference)
         assert set(found) == set(expected_weights)
         for key, value in expected_weights.items():
@@ -212,14 +214,13 @@ def test_layers_that_do_not_divide_are_refused(runs: Runs) -> None:
     assert error.startswith("tensor_parallel 4 does not divide 2 key-value heads")
 
 
-@pytest.mark.parametrize("shape", [(8, 6), (7, 6), (2, 6), (5,)])
-@pytest.mark.parametrize("dim", [None, 0, 1])
+@pytest.mark.parametrize(
+    ("shape", "dim"), [((8, 6), None), ((8, 6), 0), ((7, 6), 1), ((2, 6), 0), ((5,), None)]
+)
 @pytest.mark.parametrize(("tensor", "data"), [(1, 4), (2, 1), (2, 4), (1, 3)])
 def test_parts_make_the_whole(
     shape: tuple[int, ...], dim: int | None, tensor: int, data: int
 ) -> None:
-    if dim is not None and (dim >= len(shape) or shape[dim] % tensor):
-        pytest.skip("does not divide")
     seen = torch.zeros(shape, dtype=torch.int64)
     for t, d in product(range(tensor), range(data)):
         box = box_of(shape, dim, Share(t, tensor), Share(d, data))

@@ -21,7 +21,7 @@ from llamakit.stages.produce import produce
 from llamakit.training.metrics import read_metrics
 from tests.training.test_stages import Sounds
 
-TIMEOUT_S = 180
+TIMEOUT_S = 600
 SHAPE = [
     "--dim", "32", "--n-layers", "1", "--n-heads", "2", "--n-kv-heads", "1", "--ffn-dim", "48",
     "--seq-len", "48", "--batch-tokens", "192", "--micro-batch", "2", "--lr", "1e-2",
