@@ -10,6 +10,7 @@ heads, G key-value heads, K head width, F feed-forward width, V vocabulary.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -207,19 +208,38 @@ def initialise(model: Transformer | RewardModel, config: ModelConfig, seed: int)
     matrices of a layer that write into the residual stream are scaled by 1/sqrt(2·n_layers), so
     that its variance does not grow with depth (GPT-2); a score head as in `initialise_score`.
     """
-    generator = torch.Generator().manual_seed(seed)
-    into_residual = INIT_STD / math.sqrt(2 * config.n_layers)
-    for name, weight in model.named_parameters():
-        if weight.is_meta:
-            continue
+    if not any(weight.is_meta for weight in model.parameters()):
+        weights = dict(model.named_parameters())
         with torch.no_grad():
-            if weight.ndim == 1:
-                weight.fill_(1.0)
-                continue
-            std = into_residual if name.endswith(_INTO_RESIDUAL) else INIT_STD
-            weight.copy_(torch.empty(weight.shape).normal_(0.0, std, generator=generator))
+            for name, drawn in drawn_weights(model, config, seed):
+                weights[name].copy_(drawn)
     if isinstance(model, RewardModel) and not model.score.weight.is_meta:
         initialise_score(model, seed)
+
+
+def drawn_weights(
+    model: Transformer | RewardModel, config: ModelConfig, seed: int
+) -> Iterator[tuple[str, Tensor]]:
+    """The weights of `initialise` by name, one after another, on the processor; of the model only
+    names and shapes are read, so that it may be on the meta device. (Of a score head they are not
+    the last: see `initialise_score`.)
+    """
+    # Read now: when the first weight is asked for, the model may have been divided.
+    shapes = {name: weight.shape for name, weight in model.named_parameters()}
+    return _drawn(shapes, config, seed)
+
+
+def _drawn(
+    shapes: Mapping[str, torch.Size], config: ModelConfig, seed: int
+) -> Iterator[tuple[str, Tensor]]:
+    generator = torch.Generator().manual_seed(seed)
+    into_residual = INIT_STD / math.sqrt(2 * config.n_layers)
+    for name, shape in shapes.items():
+        if len(shape) == 1:
+            yield name, torch.ones(shape)
+            continue
+        std = into_residual if name.endswith(_INTO_RESIDUAL) else INIT_STD
+        yield name, torch.empty(shape).normal_(0.0, std, generator=generator)
 
 
 def initialise_score(model: RewardModel, seed: int) -> None:

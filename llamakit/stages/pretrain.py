@@ -170,7 +170,9 @@ class Pretrain(Stage):
                 )
 
     def run(self, draft: Draft[Model]) -> Outcome:
-        from llamakit.model.transformer import Transformer
+        import torch
+
+        from llamakit.model.transformer import Transformer, drawn_weights
         from llamakit.model.weights import load_vocabulary
         from llamakit.text.compression import MOST_IN_RECORD
         from llamakit.text.tokens import TokenStore
@@ -267,9 +269,12 @@ class Pretrain(Stage):
             assumed=assumed,
         )
         sources = batches.tokens_by_source(steps)
+        # What is divided is too large for one process to hold, even once.
+        with torch.device("cpu" if parallel.whole else "meta"):
+            model = Transformer(config, seed=self.seed)
         metrics = train_language_model(
             draft,
-            Transformer(config, seed=self.seed),
+            model,
             load_vocabulary(source.path),
             batches,
             plan,
@@ -284,6 +289,7 @@ class Pretrain(Stage):
                 "data digest": source.digest[:16],
             },
             parallel=parallel,
+            weights=None if parallel.whole else drawn_weights(model, config, self.seed),
             meter=meter,
             watchers=self._watchers(draft, store, texts=bool(validation) and parallel.whole),
             sources=sources,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from torch import nn
+from torch import Tensor, nn
 
 from llamakit.artifacts.draft import Draft
 from llamakit.artifacts.kinds import Model
@@ -41,6 +41,7 @@ def train_language_model(
     about: str,
     facts: Mapping[str, str | int | float],
     parallel: Parallel = ONE_PROCESS,
+    weights: Iterable[tuple[str, Tensor]] | None = None,
     meter: Meter | None = None,
     watchers: Sequence[Watcher] = (),
     sources: Mapping[str, int] | None = None,
@@ -60,6 +61,7 @@ def train_language_model(
         about: the card's paragraph.
         facts: what the card tells of the data.
         parallel: the processes that train together; only the first writes the model.
+        weights: of a model on the meta device, every weight by name, as it is to begin.
         meter: knows the run's share of the device's peak, for log and report.
         watchers: shown each row of the log.
         sources: tokens read of each source, for the report.
@@ -84,10 +86,11 @@ def train_language_model(
             events=draft.events,
             evaluate=evaluate if validation else None,
             parallel=parallel,
+            weights=weights,
             utilisation=meter.utilisation if meter else None,
             watchers=watchers,
         )
-        weights = parallel.weights(model, plan.dtype, draft.work / "weights")
+        trained = parallel.weights(model, plan.dtype, draft.work / "weights")
     metrics = {"loss": result.last["loss"], "tokens": float(result.tokens)}
     if validation:
         metrics["validation_loss"] = result.last["validation_loss"]
@@ -100,14 +103,13 @@ def train_language_model(
         return metrics
     if result.passed_over:
         shown["steps passed over"] = result.passed_over
-    if parallel.leads:
-        card = model_card(title, about, model.config, plan, {**facts, **shown})
-        save_model(draft.path, model, vocabulary, chat=chat, card=card, weights=weights)
-        write_training_page(
-            draft.log,
-            title,
-            {"parameters": model.config.parameters(), "steps": plan.steps, **shown},
-            sources=sources,
-            usage=meter.usage(read_metrics(draft.log / METRICS_FILE)) if meter else None,
-        )
+    card = model_card(title, about, model.config, plan, {**facts, **shown})
+    save_model(draft.path, model, vocabulary, chat=chat, card=card, weights=trained)
+    write_training_page(
+        draft.log,
+        title,
+        {"parameters": model.config.parameters(), "steps": plan.steps, **shown},
+        sources=sources,
+        usage=meter.usage(read_metrics(draft.log / METRICS_FILE)) if meter else None,
+    )
     return metrics

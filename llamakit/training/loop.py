@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Generic
 
-from torch import nn
+from torch import Tensor, nn
 
 from llamakit.errors import InputError, LlamakitError
 from llamakit.events import Events, Task
@@ -66,6 +66,7 @@ def fit(
     utilisation: Callable[[float], float] | None = None,
     watchers: Sequence[Watcher] = (),
     parallel: Parallel = ONE_PROCESS,
+    weights: Iterable[tuple[str, Tensor]] | None = None,
 ) -> FitResult:
     """Train `model` in place by `plan`, continuing from the newest checkpoint in `checkpoints`.
 
@@ -84,6 +85,7 @@ def fit(
             a model that is divided among several they cannot compute.
         parallel: the processes that train together. Each calls this with the same model and its
             share of the batches; what is returned and logged is of all.
+        weights: of a model on the meta device, every weight by name, as it is to begin.
 
     Returns:
         What was done. The model is left in `plan.dtype` on `plan.device`; the weights of one that
@@ -98,6 +100,7 @@ def fit(
     saved = Checkpoints(checkpoints, keep=_kept(plan), share=parallel.processes)
     if plan.recompute == "blocks":
         recompute_blocks(model)
+    parallel.place(model, plan.dtype, plan.device, weights)
     run = _Run(model, objective, batches, plan, saved, log, events, parallel)
     run.resume()
     if plan.compile:
@@ -142,7 +145,6 @@ class _Run(Generic[B]):
         events: Events,
         parallel: Parallel,
     ) -> None:
-        parallel.place(model, plan.dtype, plan.device)
         self.model = model.train()
         self.objective = objective
         self.batches = batches

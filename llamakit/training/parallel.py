@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 import signal
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -80,11 +81,21 @@ class Parallel:
 
     # What is done to a model before training.
 
-    def place(self, model: nn.Module, dtype: Precision, device: str) -> None:
+    def place(
+        self,
+        model: nn.Module,
+        dtype: Precision,
+        device: str,
+        weights: Iterable[tuple[str, Tensor]] | None = None,
+    ) -> None:
         """Move a model in fp32 to its device and divide it, in place.
 
         Every process brings the same model, and keeps its part; where all hold a copy, it is the
         first process's.
+
+        Args:
+            weights: of a model on the meta device, every weight by name: so no process holds all of
+                them at any time.
         """
         self._shapes = {name: tuple(p.shape) for name, p in model.named_parameters()}
         if self.tensor.world > 1:
@@ -92,7 +103,11 @@ class Parallel:
             split_heads(model, self.tensor, self._mesh["tensor"].get_group())
         if self.shards:
             self._shard(model, dtype)
-        model.to(device)
+        if weights is None:
+            model.to(device)
+        else:
+            model.to_empty(device=device)
+            self._fill(model, weights)
         if self._mesh is not None and not self.shards and self.rows.world > 1:
             group = self._mesh["data"].get_group()
             with torch.no_grad():
@@ -110,11 +125,21 @@ class Parallel:
             cast_forward_inputs=False,
         )
         blocks = [module for module in model.modules() if isinstance(module, Block)]
+        # It fears for in-place changes of what a model returns; nothing here makes any.
+        warnings.filterwarnings("ignore", "FSDP2-wrapped module .* returned a view", UserWarning)
         for module in (*blocks, model):
             sharded = fully_shard(module, mesh=self._mesh["data"], mp_policy=policy)
             # Sums, not means: the loop divides by the targets of the whole batch.
             sharded.set_gradient_divide_factor(1.0)
             sharded.set_force_sum_reduction_for_comms(True)
+
+    def _fill(self, model: nn.Module, weights: Iterable[tuple[str, Tensor]]) -> None:
+        parameters = dict(model.named_parameters())
+        with torch.no_grad():
+            for name, weight in weights:
+                box = self.box(name)
+                part = [slice(o, o + n) for o, n in zip(box.offsets, box.extent, strict=True)]
+                self.local(parameters[name]).copy_(weight[tuple(part)])
 
     # What joins the processes in every step.
 

@@ -24,7 +24,7 @@ from llamakit.engine.ranks import here
 from llamakit.errors import LlamakitError, Stopped
 from llamakit.events import Events
 from llamakit.model.config import ModelConfig
-from llamakit.model.transformer import Transformer
+from llamakit.model.transformer import Transformer, drawn_weights
 from llamakit.training.accumulation import Loss, mean_loss
 from llamakit.training.batches import Batch
 from llamakit.training.loop import fit
@@ -104,7 +104,9 @@ def run(case: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Train a micro model as `case` says and tell what came of it."""
     plan = replace(PLAN, **case.get("plan", {}))
     parallel = parallel_of(case.get("parallel", "ddp"), case.get("tensor", 1), "cpu")
-    model = Transformer(replace(SHAPE, **case.get("shape", {})), seed=3)
+    shape = replace(SHAPE, **case.get("shape", {}))
+    with torch.device("meta" if case.get("meta") else "cpu"):
+        model = Transformer(shape, seed=3)
     batches = Rows(parallel.rows, **case.get("rows", {}))
     where = folder / case.get("folder", case["name"])
     events = Events()
@@ -125,6 +127,7 @@ def run(case: dict[str, Any], folder: Path) -> dict[str, Any]:
             evaluate=evaluate,
             watchers=[StopAt(events, case.get("stop", -1))],
             parallel=parallel,
+            weights=drawn_weights(model, shape, 3) if case.get("meta") else None,
         )
     except LlamakitError as error:
         return {"error": str(error)}

@@ -76,6 +76,7 @@ CASES: dict[int, list[dict[str, Any]]] = {
         {"name": "fsdp-4", **FSDP},
         {"name": "tensor-2x2", "tensor": 2},
         {"name": "fsdp-tensor-2x2", "tensor": 2, **FSDP},
+        {"name": "meta-fsdp-tensor-2x2", "tensor": 2, "meta": True, **FSDP},
         {"name": "uneven", "tensor": 4},
         {"name": "moving-4", "folder": "moving", "tensor": 2, **FSDP},
     ],
@@ -189,6 +190,12 @@ def test_mixed_precision_is_close_to_that_of_one_process(runs: Runs, kind: str) 
 def test_the_same_processes_give_the_same_bytes(runs: Runs) -> None:
     first, second = runs.weights("ddp-2"), runs.weights("ddp-2-again")
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_parts_drawn_one_by_one_are_those_of_the_whole_model(runs: Runs) -> None:
+    """From the meta device, where no process ever holds the model."""
+    whole, parts = runs.weights("fsdp-tensor-2x2"), runs.weights("meta-fsdp-tensor-2x2")
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
 
 
 def test_recomputation_changes_no_byte(runs: Runs) -> None:
