@@ -32,7 +32,7 @@ from llamakit.training.tensor_parallel import split_dim
 SPEEDS = {"tokens_per_s", "wait_share"}
 TIMEOUT_S = 600
 FSDP = {"parallel": "fsdp"}
-BF16 = {"plan": {"dtype": "bf16"}}
+BF16 = {"plan": {"dtype": "bf16", "lr": 2e-3}}
 POISON = {"rows": {"poisoned": True}, "plan": {"on_anomaly": "skip"}}
 ROLLBACK = {
     "rows": {"poisoned": True},
@@ -182,9 +182,12 @@ def test_an_anomaly_of_one_process_is_that_of_all(runs: Runs) -> None:
         assert runs.anomalies(f"{name}-fsdp-2") == runs.anomalies(f"{name}-one")
 
 
-@pytest.mark.parametrize("kind", ["fsdp", "ddp", "tensor"])
-def test_mixed_precision_is_close_to_that_of_one_process(runs: Runs, kind: str) -> None:
-    runs.assert_same_run(f"bf16-{kind}-2", "bf16-one", tolerance=2e-2)
+@pytest.mark.parametrize(("kind", "tolerance"), [("fsdp", 1e-5), ("ddp", 1e-5), ("tensor", 5e-4)])
+def test_mixed_precision_is_close_to_that_of_one_process(
+    runs: Runs, kind: str, tolerance: float
+) -> None:
+    """Sums of divided layers are of numbers that were rounded to bf16 already."""
+    runs.assert_same_run(f"bf16-{kind}-2", "bf16-one", tolerance)
 
 
 def test_the_same_processes_give_the_same_bytes(runs: Runs) -> None:
