@@ -28,7 +28,8 @@ RUNS: Schema = {
     "run": pl.Int64(),
     "value": pl.Float64(),
 }
-"""One number of one run: `kind` is measure, group or curve; `x` a curve's place, else null."""
+"""One number of one run: `kind` is main (a part's main measure), measure, group or curve; `x` a
+curve's place, else null."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,8 @@ def _of(result: Mapping[str, Any], part: str, arm: str, run: int) -> Iterator[Nu
     for kind, named in (("measure", result["measures"]), ("group", result["groups"])):
         for name, estimate in named.items():
             if estimate["value"] is not None:
-                yield Number(part, kind, name, None, arm, run, estimate["value"])
+                shown = "main" if kind == "measure" and name == result["main"] else kind
+                yield Number(part, shown, name, None, arm, run, estimate["value"])
     for name, curve in result["curves"].items():
         for x, point in zip(curve["xs"], curve["points"], strict=True):
             if point["value"] is not None:

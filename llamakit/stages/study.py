@@ -45,6 +45,7 @@ class Study(Stage):
         from llamakit.artifacts.frames import write_table
         from llamakit.errors import InputError
         from llamakit.evaluation.study import RUNS, compared, models_of, numbers, runs_table
+        from llamakit.evaluation.study_charts import drawings
         from llamakit.evaluation.study_page import markdown, study_page
 
         reports: list[dict[str, Any]] = []
@@ -60,6 +61,7 @@ class Study(Stage):
         if not found:
             raise InputError("the reports have no number that every arm has", where="study")
         results = compared(found, self.arms)
+        drawn = drawings(self.arms, results)
         # The models of an arm have one shape in all runs.
         sizes = {arm: reports[0]["sizes"][n] for arm, n in models_of(reports[0], self.arms).items()}
         with draft.writing("report.json") as path:
@@ -71,12 +73,15 @@ class Study(Stage):
             }
             path.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
         with draft.writing("report.html") as path:
-            page = study_page(self.title, self.arms, len(reports), sizes, results)
+            page = study_page(self.title, self.arms, len(reports), sizes, results, drawn)
             path.write_text(page.html(), encoding="utf-8")
+        for drawing in drawn:
+            with draft.writing(f"plots/{drawing.name}.svg") as path:
+                path.write_text(drawing.svg + "\n", encoding="utf-8")
         with draft.writing("table.md") as path:
             path.write_text(markdown(self.arms, sizes, results), encoding="utf-8")
         write_table(draft.path / "samples.parquet", runs_table(found), RUNS)
-        first = results[0]
+        first = next(one for one in results if one.kind == "main")
         shown = ", ".join(f"{arm} {first.arms[arm].value:.3f}" for arm in self.arms)
         return Outcome(
             counts={"arms": len(self.arms), "runs": len(reports), "numbers": len(results)},

@@ -9,6 +9,7 @@ import pytest
 
 from llamakit.errors import InputError
 from llamakit.evaluation.study import compared, models_of, numbers, runs_table
+from llamakit.evaluation.study_charts import drawings
 from llamakit.evaluation.study_page import markdown, study_page
 from llamakit.text.statistics import mean_of_runs
 
@@ -22,6 +23,7 @@ def _report(seed: int, **accuracies: float) -> dict[str, Any]:
 
     def result(value: float) -> dict[str, Any]:
         return {
+            "main": "accuracy",
             "measures": {"accuracy": estimate(value)},
             "groups": {"8": estimate(value / 2), "16": estimate(value / 4)},
             "curves": {"c": {"x_label": "x", "xs": [1, 3], "points": [estimate(value)] * 2}},
@@ -68,7 +70,7 @@ def test_differences_are_paired_by_run() -> None:
 def test_groups_and_curves_are_compared_too() -> None:
     found = {(one.kind, one.measure, one.x) for one in compared(numbers(REPORTS, ARMS), ARMS)}
     assert found == {
-        ("measure", "accuracy", None),
+        ("main", "accuracy", None),
         ("group", "8", None),
         ("group", "16", None),
         ("curve", "c", 1),
@@ -94,8 +96,10 @@ def test_an_arm_is_one_model() -> None:
 def test_page_table_and_runs() -> None:
     found = numbers(REPORTS, ARMS)
     results = compared(found, ARMS)
-    page = study_page("Heads", ARMS, 3, SIZES, results).html()
-    assert "<svg" in page
+    drawn = drawings(ARMS, results)
+    assert [one.name for one in drawn] == ["exam", "exam-by-group", "exam-c"]
+    page = study_page("Heads", ARMS, 3, SIZES, results, drawn).html()
+    assert page.count("<svg") == 3
     assert "exam · accuracy" in page
     table = markdown(ARMS, SIZES, results)
     assert "| parameters | 1,200 | 1,200 |" in table
