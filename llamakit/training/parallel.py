@@ -199,11 +199,12 @@ class Parallel:
         if self.whole:
             return float(nn.utils.get_total_norm(list(gradients.values())))
         assert self._mesh is not None
+        device = self._mesh.device_type
         split, copied = (
-            _squares(g for name, g in gradients.items() if (split_dim(name) is None) == is_copied)
-            for is_copied in (False, True)
+            _squares([g for n, g in gradients.items() if (split_dim(n) is None) == copy], device)
+            for copy in (False, True)
         )
-        squares = torch.stack([split, copied]).to(self._mesh.device_type)
+        squares = torch.stack([split, copied])
         if self.shards:
             dist.all_reduce(squares, group=self._mesh["data"].get_group())
         if self.tensor.world > 1:
@@ -360,11 +361,10 @@ def box_of(shape: Sequence[int], dim: int | None, tensor: Share, data: Share) ->
     return Box(tuple(offsets), tuple(extent))
 
 
-def _squares(tensors: Iterable[Tensor]) -> Tensor:
-    norms = torch._foreach_norm(list(tensors))
-    if not norms:
-        return torch.zeros((), dtype=torch.float64)
-    return torch.stack(norms).double().square().sum()
+def _squares(tensors: list[Tensor], device: str) -> Tensor:
+    if not tensors:
+        return torch.zeros((), dtype=torch.float64, device=device)
+    return torch.stack(torch._foreach_norm(tensors)).double().square().sum()
 
 
 def _all_reduce(tensors: list[Tensor], group: dist.ProcessGroup) -> None:

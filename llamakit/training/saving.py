@@ -12,6 +12,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
+from llamakit.engine.ranks import here
 from llamakit.errors import Stopped
 from llamakit.events import Events
 from llamakit.training.checkpoint import Checkpoints, stored_bytes
@@ -47,7 +48,8 @@ class Saver:
         self.finish()
         size = stored_bytes(tensors)
         self._attempt = (step, size)
-        if not self._copies and size > available_bytes() / 2:
+        # Processes of one machine share its memory.
+        if not self._copies and size > available_bytes() / 2 / here().local_world:
             self._write(step, tensors, state)
             self._tell()
             return
