@@ -23,6 +23,8 @@ from llamakit.model.config import ModelConfig
 from llamakit.model.layers import Embedding, FeedForward, Linear, RMSNorm
 
 INIT_STD = 0.02
+# Past so many shapes of batches torch would go on uncompiled.
+_SHAPES = 256
 _INTO_RESIDUAL = ("o_proj.weight", "down_proj.weight")
 
 
@@ -106,10 +108,12 @@ class Decoder(nn.Module):
         """Compile each block with torch.compile, in place; arguments are torch's.
 
         Blocks are alike, so the code of one serves all: seconds, where a whole model would take as
-        many times that as it has layers.
+        many times that as it has layers. Every shape of a batch has code of its own, whichever came
+        first, so that a resumed run computes what an uninterrupted one does.
         """
+        torch._dynamo.config.recompile_limit = max(_SHAPES, torch._dynamo.config.recompile_limit)
         for layer in self.layers:
-            layer.compile(*args, **options)
+            layer.compile(*args, **{"dynamic": False, **options})
 
 
 class Transformer(nn.Module):

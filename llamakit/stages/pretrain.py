@@ -117,8 +117,9 @@ class Pretrain(Stage):
     """Where to train: auto takes a GPU if there is one."""
     threads: Execution[Annotated[int, Interval(ge=0, le=1024)]] = 0
     """Threads on the processor; 0 lets torch choose."""
-    compile: Execution[bool] = False
-    """Compile the model first: slow to start, faster steps."""
+    compile: Identity[bool] = False
+    """Compile the blocks: for a GPU. Sums are rounded elsewhere than without; a processor gains
+    nothing and needs a C++ compiler."""
     parallel: Execution[Literal["ddp", "fsdp"]] = "ddp"
     """Under torchrun: ddp copies the model to every process, fsdp shards weights, gradients and
     optimizer."""
@@ -180,6 +181,7 @@ class Pretrain(Stage):
         from llamakit.training.estimate import Assumed
         from llamakit.training.language import train_language_model
         from llamakit.training.machine import (
+            check_compiler,
             check_memory,
             pick_device,
             this_device,
@@ -206,6 +208,8 @@ class Pretrain(Stage):
         check_memory(
             config, self.dtype, device, shards=parallel.shard_count, tensor=self.tensor_parallel
         )
+        if self.compile:
+            check_compiler(device)
         warn_of_slow_bf16(self.dtype, device, draft.events)
         rows = max(1, self.batch_tokens // self.seq_len)
         micro_rows = min(rows, self.micro_batch)

@@ -67,8 +67,9 @@ class Sft(Stage):
     """Where to train: auto takes a GPU if there is one."""
     threads: Execution[Annotated[int, Interval(ge=0, le=1024)]] = 0
     """Threads on the processor; 0 lets torch choose."""
-    compile: Execution[bool] = False
-    """Compile the model first: slow to start, faster steps."""
+    compile: Identity[bool] = False
+    """Compile the blocks: for a GPU. Sums are rounded elsewhere than without; a processor gains
+    nothing and needs a C++ compiler."""
     parallel: Execution[Literal["ddp", "fsdp"]] = "ddp"
     """Under torchrun: ddp copies the model to every process, fsdp shards weights, gradients and
     optimizer."""
@@ -98,6 +99,7 @@ class Sft(Stage):
         from llamakit.training.batches import PackedDialogues
         from llamakit.training.language import train_language_model
         from llamakit.training.machine import (
+            check_compiler,
             check_memory,
             pick_device,
             warn_of_slow_bf16,
@@ -117,6 +119,8 @@ class Sft(Stage):
         check_memory(
             config, self.dtype, device, shards=parallel.shard_count, tensor=self.tensor_parallel
         )
+        if self.compile:
+            check_compiler(device)
         warn_of_slow_bf16(self.dtype, device, draft.events)
         seq_len = self.seq_len or config.max_seq_len
         if seq_len > config.max_seq_len:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import platform
 import re
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -69,6 +71,28 @@ def warn_of_slow_bf16(dtype: Precision, device: str, events: Events) -> None:
     if has.get("architecture") == "x86_64" and not (has["avx512_bf16"] or has["amx_bf16"]):
         events.warn(
             "this processor has no bf16 instructions: bf16 is several times slower than fp32 here"
+        )
+
+
+def check_compiler(device: str) -> None:
+    """Fail before the work begins when torch.compile has nothing to compile with.
+
+    Raises:
+        UsageError: no C++ compiler is found, or for a GPU no C compiler or no Triton.
+    """
+    if device == "cuda":
+        names, what = [os.environ.get("CC", ""), "gcc", "clang", "cc"], "C compiler"
+        if find_spec("triton") is None:
+            raise UsageError(
+                "compile: Triton is not installed, which compiles for a GPU",
+                fix='"pip install triton" (PyTorch for CUDA brings it), or leave compile out.',
+            )
+    else:
+        names, what = [os.environ.get("CXX", ""), "g++", "clang++", "c++"], "C++ compiler"
+    if not any(name and shutil.which(name) for name in names):
+        raise UsageError(
+            f"compile: no {what} is found ({', '.join(filter(None, names))})",
+            fix="Install one (on Debian, apt install g++), or leave compile out.",
         )
 
 

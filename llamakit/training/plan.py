@@ -48,7 +48,7 @@ class TrainingPlan:
 
     device: str = "cpu"
     compile: bool = False
-    """Compile the model with torch.compile before the first step."""
+    """Compile the model's blocks with torch.compile; sums are then rounded elsewhere."""
     recompute: Literal["none", "blocks"] = "none"
     """Which activations are computed again in the backward pass instead of being kept."""
     checkpoint_every: int = 250
@@ -86,6 +86,7 @@ class TrainingPlan:
             "weight_decay": self.weight_decay,
             "clip": self.clip,
             "dtype": self.dtype,
+            "compile": self.compile,
             "on_anomaly": self.on_anomaly,
             "spike": self.spike,
             "spike_window": self.spike_window,

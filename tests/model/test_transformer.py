@@ -202,3 +202,28 @@ def test_reward_head_size(config: ModelConfig) -> None:
     wide = dataclasses.replace(config, dim=4096, n_layers=1, n_heads=64)
     std = float(RewardModel(wide).score.weight.detach().std())
     assert std == pytest.approx((4096 + 1) ** -0.5, rel=0.05)
+
+
+# torch warns of its own doings while it traces a function with a gradient of its own.
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_compiled_blocks_are_one_graph_and_change_nothing_else(
+    make_model: Make, rows: Rows, dtype: torch.dtype
+) -> None:
+    """Traced whole, forward and backward, by a backend that leaves the arithmetic as it is."""
+    torch._dynamo.reset()
+    plain, compiled = make_model().to(dtype), make_model().to(dtype)
+    compiled.compile(backend="aot_eager", fullgraph=True)
+    assert list(compiled.state_dict()) == list(plain.state_dict())
+    ids_BL = torch.tensor(rows(12, 12))
+    for ids in (ids_BL, ids_BL[:, :9], ids_BL[:1]):
+        found, wanted = (m(ids).float() for m in (compiled, plain))
+        torch.testing.assert_close(found, wanted)
+        for model, hidden in ((compiled, found), (plain, wanted)):
+            model.zero_grad()
+            hidden.square().sum().backward()
+        for a, b in zip(compiled.body.parameters(), plain.body.parameters(), strict=True):
+            torch.testing.assert_close(a.grad, b.grad, atol=1e-3, rtol=1e-2)
+    cache = KVCache.for_model(compiled, compiled.config, 1, 12)
+    with torch.no_grad(), torch.compiler.set_stance("force_eager"):
+        assert compiled(ids_BL[:1], cache=cache).isfinite().all()

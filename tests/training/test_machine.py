@@ -80,3 +80,16 @@ def test_emulated_bf16_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda has=has: has)
         machine.warn_of_slow_bf16(dtype, "cpu", events)  # type: ignore[arg-type]
     assert events.n == 1
+
+
+def test_compile_without_a_compiler_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine.shutil, "which", lambda name: None)
+    monkeypatch.delenv("CXX", raising=False)
+    with pytest.raises(UsageError, match=r"no C\+\+ compiler is found \(g\+\+, clang\+\+, c\+\+\)"):
+        machine.check_compiler("cpu")
+    monkeypatch.setattr(machine.shutil, "which", lambda name: "/opt/c" if name == "mine" else None)
+    monkeypatch.setenv("CXX", "mine")
+    machine.check_compiler("cpu")
+    monkeypatch.setattr(machine, "find_spec", lambda name: None)
+    with pytest.raises(UsageError, match="Triton is not installed"):
+        machine.check_compiler("cuda")

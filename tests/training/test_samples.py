@@ -128,7 +128,7 @@ def test_a_compiled_model_is_left_alone(
     monkeypatch.setattr(
         torch.nn.Module,
         "compile",
-        lambda self: setattr(
+        lambda self, **_: setattr(
             self, "_compiled_call_impl", torch.compile(self._call_impl, backend=count)
         ),
     )
