@@ -208,8 +208,7 @@ class Pretrain(Stage):
         check_memory(
             config, self.dtype, device, shards=parallel.shard_count, tensor=self.tensor_parallel
         )
-        if self.compile:
-            check_compiler(device)
+        check_compiler(device, wanted=self.compile)
         warn_of_slow_bf16(self.dtype, device, draft.events)
         rows = max(1, self.batch_tokens // self.seq_len)
         micro_rows = min(rows, self.micro_batch)

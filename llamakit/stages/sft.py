@@ -119,8 +119,7 @@ class Sft(Stage):
         check_memory(
             config, self.dtype, device, shards=parallel.shard_count, tensor=self.tensor_parallel
         )
-        if self.compile:
-            check_compiler(device)
+        check_compiler(device, wanted=self.compile)
         warn_of_slow_bf16(self.dtype, device, draft.events)
         seq_len = self.seq_len or config.max_seq_len
         if seq_len > config.max_seq_len:

@@ -74,12 +74,14 @@ def warn_of_slow_bf16(dtype: Precision, device: str, events: Events) -> None:
         )
 
 
-def check_compiler(device: str) -> None:
-    """Fail before the work begins when torch.compile has nothing to compile with.
+def check_compiler(device: str, *, wanted: bool) -> None:
+    """Fail before the work begins when torch.compile is wanted and has nothing to compile with.
 
     Raises:
         UsageError: no C++ compiler is found, or for a GPU no C compiler or no Triton.
     """
+    if not wanted:
+        return
     if device == "cuda":
         names, what = [os.environ.get("CC", ""), "gcc", "clang", "cc"], "C compiler"
         if find_spec("triton") is None:
