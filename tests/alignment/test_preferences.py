@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from llamakit.alignment.preferences import (
+    PairBatch,
     PairBatches,
     draw_share,
     shuffled,
@@ -13,9 +14,12 @@ from llamakit.alignment.preferences import (
     tokenise_pairs,
 )
 from llamakit.alignment.prompts import draw_batch, split_heldout, tokenise_prompts
+from llamakit.alignment.ranking import objective
 from llamakit.alignment.window import without_oldest_exchange
+from llamakit.model.transformer import RewardModel
 from llamakit.text.dialogue import render_prompt
 from llamakit.text.vocabulary import Vocabulary
+from llamakit.training.share import ALONE, Share
 from tests.alignment.small import prompts
 
 
@@ -101,6 +105,35 @@ def test_each_epoch_holds_each_pair_once(vocabulary: Vocabulary) -> None:
                     seen.append(tuple(ids[:length].tolist()))
         expected = [tuple(one.tolist()) for p in pairs for one in (p.chosen, p.rejected)]
         assert sorted(seen) == sorted(expected)
+
+
+def test_processes_share_the_pairs_of_a_batch(
+    vocabulary: Vocabulary, reward_model: RewardModel
+) -> None:
+    """Of 5 pairs each of 4 processes reads one or two; what fills up counts for nothing."""
+    rows = [row([message("user", f"What is {i}?")], index=i) for i in range(5)]
+    pairs, _ = tokenise_pairs(rows, vocabulary, 128)
+    loss_of = objective(0.5, 0.01)
+
+    def batches(share: Share) -> list[PairBatch]:
+        return PairBatches(
+            pairs, batch_pairs=5, micro_pairs=1, epochs=1, seed=0, margin="small", pad=0,
+            share=share,
+        ).batch(0)  # fmt: skip
+
+    shared = [batches(Share(rank, 4)) for rank in range(4)]
+    assert [len(found) for found in shared] == [2, 2, 2, 2]
+    assert sum(batch.counts for found in shared for batch in found) == 5
+    whole = [loss_of(reward_model, batch) for batch in batches(ALONE)]
+    parts = [loss_of(reward_model, batch) for found in shared for batch in found]
+    assert sum(float(loss.count) for loss in parts) == 5
+    for figure in (
+        lambda loss: loss.total.detach(),
+        lambda loss: loss.figures["score"],
+        lambda loss: loss.figures["accuracy"],
+    ):
+        alone, together = (sum(float(figure(loss)) for loss in some) for some in (whole, parts))
+        assert together == pytest.approx(alone, rel=1e-5)
 
 
 def test_held_out_pairs_are_not_trained_on(vocabulary: Vocabulary) -> None:
