@@ -104,20 +104,31 @@ def make_model(folder: Path) -> None:
 
 def started(python: str, name: str, where: Path, threads: int) -> subprocess.Popen[str] | None:
     """A process of one tool with its model loaded; None, and said, where it does not come up."""
-    command = [python, __file__, "--worker", name, "--keep", where, "--threads", threads]
+    command = [
+        python,
+        "-W",
+        "ignore",
+        __file__,
+        "--worker",
+        name,
+        "--keep",
+        where,
+        "--threads",
+        threads,
+    ]
+    said = tempfile.TemporaryFile("w+")  # noqa: SIM115 (a pipe that nobody reads would fill)
     worker = subprocess.Popen(
         [str(part) for part in command],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, text=True,
         env={**os.environ, "OMP_NUM_THREADS": str(threads)},
     )  # fmt: skip
     assert worker.stdout is not None
-    assert worker.stderr is not None
     line = worker.stdout.readline()
     if line:
         print(f"{name:<26} {json.loads(line)['version']}")
         return worker
-    said = (worker.stderr.read().strip() or "it said nothing").splitlines()[-1]
-    print(f"{name:<26} left out: {said}")
+    said.seek(0)
+    print(f"{name:<26} left out: {(said.read().strip() or 'it said nothing').splitlines()[-1]}")
     return None
 
 
@@ -128,8 +139,7 @@ def tell(worker: subprocess.Popen[str], request: dict[str, Any]) -> dict[str, An
     print(json.dumps(request), file=worker.stdin, flush=True)
     line = worker.stdout.readline()
     if not line:
-        assert worker.stderr is not None
-        raise SystemExit(worker.stderr.read())
+        raise SystemExit(f"{worker.args} ended")
     answer: dict[str, Any] = json.loads(line)
     return answer
 
