@@ -7,7 +7,6 @@ carries what is said in words (JSON): what the first process decided, and who fa
 from __future__ import annotations
 
 import json
-import os
 import platform
 import re
 import time
@@ -139,7 +138,6 @@ def joined(ranks: Ranks, explain: Explain) -> Iterator[Team]:
     A process with a GPU of its own is bound to it (`LOCAL_RANK`): "cuda" means that one from here
     on.
     """
-    os.environ.setdefault("TORCH_NCCL_ASYNC_ERROR_HANDLING", "1")
     backend = "gloo"
     if torch.cuda.is_available():
         backend = "cpu:gloo,cuda:nccl"
