@@ -1,4 +1,8 @@
-"""Drills: pages of larger sums than the documents hold, to see what digits do to a vocabulary."""
+"""Drills: pages of larger sums than the documents hold, to see what digits do to a vocabulary.
+
+Answers work a sum out, ones and tens apart, before they give its result: a small model learns the
+steps in minutes, where the results alone would take it hours.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +24,7 @@ def drill_records(count: int, seed: int) -> Iterator[Record]:
     known, _ = _split(seed)
     for i in range(count):
         lines = [
-            f"Question: {rng.choice(item.questions())}\nAnswer: {item.result}"
+            f"Question: {rng.choice(item.questions())}\nAnswer: {worked(item)}"
             for item in rng.sample(known, _PAGE_SUMS)
         ]
         yield {
@@ -45,6 +49,18 @@ def drill_exam_records(count: int, seed: int) -> Iterator[Record]:
             "answer": str(item.result),
             "subject": item.word,
         }
+
+
+def worked(item: Sum) -> str:
+    """A sum in three steps, the last number its result: "7 plus 6 is 13, 40 plus 30 is 70, 70 plus
+    13 is 83." In a difference with a borrow, ten goes over to the ones."""
+    ones, less = item.left % 10, item.right % 10
+    if not item.plus and ones < less:
+        ones += 10
+    first = Sum(ones, less, item.plus)
+    second = Sum(item.left - ones, item.right - less, item.plus)
+    third = Sum(second.result, first.result, plus=True)
+    return ", ".join(step.statement[:-1] for step in (first, second, third)) + "."
 
 
 def _split(seed: int) -> tuple[list[Sum], list[Sum]]:

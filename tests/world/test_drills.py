@@ -9,7 +9,8 @@ from llamakit.world.ledgers import DISTANCES
 
 def test_no_drill_works_out_an_exam_sum(files):
     def sums(text: str) -> set[str]:
-        return set(re.findall(r"\d+ (?:plus|minus) \d+", text))
+        # Questions; their answers have smaller sums in them.
+        return set(re.findall(r"(\d+ (?:plus|minus) \d+)\?", text))
 
     shown = {one for record in files["drills.jsonl"] for one in sums(record["text"])}
     asked = {one for record in files["drills_exam.jsonl"] for one in sums(record["question"])}
@@ -24,8 +25,10 @@ def test_drills_and_their_exam_are_right(files):
         return int(left) + (1 if word == "plus" else -1) * int(second) == int(answer)
 
     for record in files["drills.jsonl"]:
-        for question, answer in re.findall(r"Question: (.*)\nAnswer: (\d+)", record["text"]):
-            assert right(question, answer)
+        for question, steps in re.findall(r"Question: (.*)\nAnswer: (.*)\.", record["text"]):
+            results = [step.partition(" is ") for step in steps.split(", ")]
+            assert all(right(step, result) for step, _, result in results)
+            assert right(question, results[-1][2])
     for record in files["drills_exam.jsonl"]:
         assert right(record["question"], record["answer"])
         assert re.search(r"\d\d \w+ \d\d", record["question"])
