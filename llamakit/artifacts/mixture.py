@@ -38,6 +38,7 @@ PICKS: Schema = {
 """Rows of one part of an input, ascending, and how often each is read (at least once)."""
 
 REPEATS = "repeats"
+_REQUIRED = ("id", "text", "source")
 
 ROWS_PER_RANGE = 2_500
 """An eighth of a part as the stages write them: one part keeps several processes busy."""
@@ -143,12 +144,12 @@ def read_shard(shard: DocumentShard, columns: Sequence[str] | None = None) -> pl
     """The documents of a shard (all columns or some) and `repeats` (u32): how often each is read.
 
     Raises:
-        InputError: a file is missing or damaged.
+        InputError: a file is missing or damaged, or a document lacks what all have.
     """
     if shard.picks is None:
-        frame = read_table(shard.part, columns, rows=shard.rows)
+        frame = _whole(read_table(shard.part, columns, rows=shard.rows), shard.part)
         return frame.with_columns(pl.lit(1, dtype=pl.UInt32).alias(REPEATS))
-    frame = read_table(shard.part, columns)
+    frame = _whole(read_table(shard.part, columns), shard.part)
     picks = read_table(shard.picks, ["row", REPEATS], rows=shard.rows)
     if len(picks) and int(picks["row"][-1]) >= len(frame):
         raise InputError(
@@ -157,6 +158,19 @@ def read_shard(shard: DocumentShard, columns: Sequence[str] | None = None) -> pl
             fix="The part is damaged: `llamakit verify` its artifact.",
         )
     return frame[picks["row"]].with_columns(picks[REPEATS])
+
+
+def _whole(frame: pl.DataFrame, path: Path) -> pl.DataFrame:
+    """The frame, when all its documents have an id, a text and a source."""
+    for name in _REQUIRED:
+        if name in frame.columns and (frame[name].dtype != pl.String or frame[name].null_count()):
+            what = "null" if frame[name].dtype == pl.String else str(frame[name].dtype)
+            raise InputError(
+                f"the column {name} holds {what} where every document needs a text",
+                where=str(path),
+                fix="Read such files with `llamakit ingest --as documents`.",
+            )
+    return frame
 
 
 def iter_documents(

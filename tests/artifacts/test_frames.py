@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 
 from llamakit.artifacts.frames import DIALOGUES, MESSAGES, read_all, read_as, write_rows
+from llamakit.artifacts.mixture import DocumentShard, read_shard
 from llamakit.errors import InputError
 
 ROWS = [
@@ -47,3 +48,21 @@ def test_a_missing_column_is_named(part: Path) -> None:
     pl.read_parquet(part).drop("messages").write_parquet(part)
     with pytest.raises(InputError, match="messages"):
         read_as(DIALOGUES, part)
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "said"),
+    [
+        ("text", ["a", None], "the column text holds null"),
+        ("text", [1, 2], "the column text holds Int64"),
+        ("id", [None, "b"], "the column id holds null"),
+    ],
+)
+def test_documents_without_a_text_are_told(
+    tmp_path: Path, column: str, values: list[object], said: str
+) -> None:
+    path = tmp_path / "part-00000.parquet"
+    rows = {"id": ["a", "b"], "text": ["x", "y"], "source": ["s", "s"], column: values}
+    pl.DataFrame(rows).write_parquet(path)
+    with pytest.raises(InputError, match=said):
+        read_shard(DocumentShard(path))
