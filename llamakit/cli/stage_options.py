@@ -14,7 +14,8 @@ from llamakit.stages.stage import Stage
 
 _INPUT_PANEL = "Inputs"
 _SETTINGS_PANEL = "Settings"
-_EXECUTION_PANEL = "Execution (does not change the result)"
+_EXECUTION_PANEL = "Execution"
+_NO_CHANGE = " (does not change the result)"
 
 
 def stage_parameters(stage: type[Stage]) -> list[inspect.Parameter]:
@@ -31,12 +32,13 @@ def stage_parameters(stage: type[Stage]) -> list[inspect.Parameter]:
         text = "The inputs in this order; or name them with the flags below."
         argument = typer.Argument(metavar=metavar, help=text, show_default=False)
         parameters.append(_parameter("positional_", list[str] | None, argument))
+    panels = _panels(stage)
     for key, item in sorted(fields.items(), key=lambda pair: pair[1].role.name == "execution"):
         option = typer.Option(
             *_flags(item),
             help=texts.get(key, "") + _shown_default(item),
             show_default=False,
-            rich_help_panel=_panel(item),
+            rich_help_panel=panels[key],
             metavar=_metavar(item),
         )
         parameters.append(_parameter(item.name, _option_type(item), option))
@@ -61,10 +63,19 @@ def _flags(item: Field) -> list[str]:
     return [item.flag]
 
 
-def _panel(item: Field) -> str:
-    if item.is_input:
-        return _INPUT_PANEL
-    return _EXECUTION_PANEL if item.role.name == "execution" else _SETTINGS_PANEL
+def _panels(stage: type[Stage]) -> dict[str, str]:
+    """Each field's panel: that of its role, or the last section of the stage that begins above."""
+    panels = {}
+    section = ""
+    for key, item in fields_of(stage).items():
+        section = stage.sections.get(key, section)
+        if item.is_input:
+            panels[key] = _INPUT_PANEL
+        elif item.role.name == "execution":
+            panels[key] = (section or _EXECUTION_PANEL) + _NO_CHANGE
+        else:
+            panels[key] = section or _SETTINGS_PANEL
+    return panels
 
 
 def _metavar(item: Field) -> str | None:

@@ -99,6 +99,9 @@ class Pretrain(Stage):
     dtype: Identity[Literal["fp32", "bf16"] | None] = None
     """What the model computes in; bf16 keeps fp32 master weights. Small presets take fp32: on a
     processor bf16 is 1.4 times as fast where it has the instructions, else 7 times slower."""
+    compile: Identity[bool] = False
+    """Compile the blocks: for a GPU. Sums are rounded elsewhere than without; a processor gains
+    nothing and needs a C++ compiler."""
     on_anomaly: Identity[Literal["stop", "skip", "rollback"]] = "skip"
     """What to do when a loss or gradient is not finite, or the loss jumps: stop, pass over that
     batch, or go back to before it and pass over all batches since."""
@@ -117,9 +120,6 @@ class Pretrain(Stage):
     """Where to train: auto takes a GPU if there is one."""
     threads: Execution[Annotated[int, Interval(ge=0, le=1024)]] = 0
     """Threads on the processor; 0 lets torch choose."""
-    compile: Identity[bool] = False
-    """Compile the blocks: for a GPU. Sums are rounded elsewhere than without; a processor gains
-    nothing and needs a C++ compiler."""
     parallel: Execution[Literal["ddp", "fsdp"]] = "ddp"
     """Under torchrun: ddp copies the model to every process, fsdp shards weights, gradients and
     optimizer."""
@@ -150,6 +150,16 @@ class Pretrain(Stage):
     makes: ClassVar = Model
     revision: ClassVar = 2
     many_processes: ClassVar = True
+    sections: ClassVar = {
+        "preset": "Shape",
+        "steps": "Length and batch",
+        "lr": "Optimizer",
+        "on_anomaly": "Anomalies",
+        "validation_tokens": "Run",
+        "device": "Devices",
+        "checkpoint_every": "Checkpoints and log",
+        "on": "Forecast",
+    }
     panel: ClassVar = "Training"
     presets: ClassVar = {name: _preset(name) for name in PRESETS}
 

@@ -61,15 +61,15 @@ class Sft(Stage):
     """Largest gradient norm; 0 turns clipping off."""
     dtype: Identity[Literal["fp32", "bf16"] | None] = None
     """What the model computes in: bf16 (with fp32 master weights) in llama2, fp32 in toy."""
+    compile: Identity[bool] = False
+    """Compile the blocks: for a GPU. Sums are rounded elsewhere than without; a processor gains
+    nothing and needs a C++ compiler."""
     seed: Identity[Annotated[int, Ge(0)]] = 0
     """Seed of the order of rows."""
     device: Execution[Literal["auto", "cpu", "cuda"]] = "auto"
     """Where to train: auto takes a GPU if there is one."""
     threads: Execution[Annotated[int, Interval(ge=0, le=1024)]] = 0
     """Threads on the processor; 0 lets torch choose."""
-    compile: Identity[bool] = False
-    """Compile the blocks: for a GPU. Sums are rounded elsewhere than without; a processor gains
-    nothing and needs a C++ compiler."""
     parallel: Execution[Literal["ddp", "fsdp"]] = "ddp"
     """Under torchrun: ddp copies the model to every process, fsdp shards weights, gradients and
     optimizer."""

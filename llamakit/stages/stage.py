@@ -47,6 +47,8 @@ class Stage:
     """Raised whenever the bytes the stage writes for the same config and inputs change."""
     panel: ClassVar[str]
     """The help panel the command stands in."""
+    sections: ClassVar[Mapping[str, str]] = {}
+    """Headings for the help of a stage with many settings, each by the key it stands before."""
     explains: ClassVar[str] = ""
     """What `--explain` answers, for its help; empty where there is nothing to ask."""
     many_processes: ClassVar[bool] = False

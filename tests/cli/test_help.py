@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from llamakit.stages.registry import RECIPE
+from llamakit.stages.fields import fields_of
+from llamakit.stages.registry import RECIPE, load_stage
 
 COMMANDS = [
     "generate", "chat", "list", "show", "lineage", "diff", "verify", "tag", "gc", "run", "plan",
@@ -65,3 +66,16 @@ def test_version_needs_no_command_line_library() -> None:
     text, modules = _probe("--version")
     assert re.fullmatch(r"llamakit \d+\.\d+\.\d+\n", text)
     assert "typer" not in modules
+
+
+def test_sections_stand_before_fields_that_exist() -> None:
+    for command in RECIPE:
+        stage = load_stage(command)
+        assert set(stage.sections) <= set(fields_of(stage)), command
+    answer = subprocess.run(
+        [sys.executable, "-m", "llamakit", "pretrain", "--help"],
+        capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    shape = answer[answer.index("Shape:") : answer.index("Length and batch:")]
+    assert "--n-kv-heads" in shape
+    assert "--lr" not in shape
