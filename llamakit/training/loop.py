@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Generic
@@ -23,6 +24,7 @@ from llamakit.training import anomalies
 from llamakit.training.accumulation import Loss, Objective, accumulate
 from llamakit.training.anomalies import ANOMALIES, Anomaly
 from llamakit.training.checkpoint import Checkpoint, Checkpoints, Keep
+from llamakit.training.heap import freed_memory_kept
 from llamakit.training.metrics import METRICS_FILE, MetricsLog
 from llamakit.training.optimizer import NotFiniteError, Optimizer
 from llamakit.training.parallel import ONE_PROCESS, Parallel
@@ -109,6 +111,7 @@ def fit(
     while not done:
         with (
             events.graceful(),
+            freed_memory_kept() if plan.device == "cpu" else nullcontext(),
             Saver(saved, events) as saver,
             Prefetch(batches, end=plan.steps, pin=plan.device.startswith("cuda")) as ahead,
             MetricsLog(
