@@ -23,8 +23,9 @@ class Layout:
     """What all layers share of a batch: the rotation of its positions, and who may see whom."""
 
     cos_BLK: Tensor
-    """Cosine of each position's angles, for one of the two halves: [B or 1, 1, L, K/2]."""
+    """Cosine of each position's angles, once for each half of a head: [B or 1, 1, L, K]."""
     sin_BLK: Tensor
+    """Their sine, negative for the first half."""
     bias_BLT: Tensor | None
     """Added to attention scores, 0 or -inf: [B or 1, 1, L, T]. None is plain causal attention."""
 
@@ -83,9 +84,10 @@ def layout_of(
     angles_BLK = positions_BL[:, None, :, None].float() * config.rope_theta ** (
         -steps / config.head_dim
     )
+    cos_BLK, sin_BLK = angles_BLK.cos().to(dtype), angles_BLK.sin().to(dtype)
     return Layout(
-        angles_BLK.cos().to(dtype),
-        angles_BLK.sin().to(dtype),
+        torch.cat((cos_BLK, cos_BLK), dim=-1),
+        torch.cat((-sin_BLK, sin_BLK), dim=-1),
         _bias(
             before,
             length,
@@ -142,9 +144,10 @@ def _bias(
 
 def _rotated(x_BHLK: Tensor, layout: Layout) -> Tensor:
     """Turn each pair (i, i + K/2) by its position's angle: Hugging Face's layout of the weights."""
-    first, second = x_BHLK.chunk(2, dim=-1)
-    cos, sin = layout.cos_BLK, layout.sin_BLK
-    return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
+    # In one piece, heads are long rows to the processor; by halves they are many short ones.
+    x_BHLK = x_BHLK.contiguous()
+    other_BHLK = x_BHLK.roll(x_BHLK.shape[-1] // 2, dims=-1)
+    return torch.addcmul(x_BHLK * layout.cos_BLK, other_BHLK, layout.sin_BLK)
 
 
 def _attend(q_BHLK: Tensor, k_BGTK: Tensor, v_BGTK: Tensor, bias_BLT: Tensor | None) -> Tensor:

@@ -136,6 +136,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
         hidden_grad_ND, weight_grad_VD = ctx.saved_tensors
+        if not upstream.is_cuda and float(upstream) == 1.0:
+            return hidden_grad_ND, weight_grad_VD, None, None
         return (
             None if hidden_grad_ND is None else hidden_grad_ND * upstream.to(hidden_grad_ND.dtype),
             None if weight_grad_VD is None else weight_grad_VD * upstream.to(weight_grad_VD.dtype),
