@@ -360,6 +360,7 @@ class Orders:
     def __init__(self, shape: dict[str, int]) -> None:
         self._shape = shape
         self._started = (time.perf_counter(), time.process_time())
+        self._peak = 0
 
     def done(self, loss: float) -> None:
         """Say how long the steps just taken took."""
@@ -370,9 +371,11 @@ class Orders:
         """Wait for an order; whether it is to take steps."""
         for line in sys.stdin:
             if line.strip() == "rate":
+                # Before the products: their matrices are none of the training's.
+                self._peak = self._peak or peak_bytes()
                 self._say({"rate": matmul_rate(self._shape)})
             elif line.strip() == "memory":
-                self._say({"peak": peak_bytes()})
+                self._say({"peak": self._peak or peak_bytes()})
             elif line.strip() == "steps":
                 self._started = (time.perf_counter(), time.process_time())
                 return True

@@ -1,9 +1,11 @@
-"""Freed memory is kept inside, and given back afterwards."""
+"""Freed memory is kept inside, on large pages, and given back afterwards."""
 
 from __future__ import annotations
 
 import ctypes
+import re
 import resource
+from pathlib import Path
 
 import pytest
 import torch
@@ -28,6 +30,37 @@ def test_tensors_take_the_pages_of_earlier_ones() -> None:
         kept = _pages_cleared()
     assert kept < fresh / 10
     assert _pages_cleared() > fresh / 2
+
+
+@pytest.mark.skipif(
+    not Path("/sys/kernel/mm/transparent_hugepage").exists(), reason="the system has no large pages"
+)
+def test_kept_memory_lies_on_large_pages() -> None:
+    with freed_memory_kept():
+        tensor = torch.ones(_NUMBERS)
+        assert "hg" in _flags(tensor.data_ptr())
+        held = _resident()
+    del tensor
+    afterwards = torch.ones(_NUMBERS)
+    assert "hg" not in _flags(afterwards.data_ptr())
+    assert held < 2**31, "address space is asked for, not memory"
+
+
+def _flags(address: int) -> list[str]:
+    """What the system knows of the mapping that an address is in."""
+    inside = False
+    for line in Path("/proc/self/smaps").read_text(encoding="utf-8").splitlines():
+        if found := re.match(r"([0-9a-f]+)-([0-9a-f]+) ", line):
+            inside = int(found[1], 16) <= address < int(found[2], 16)
+        elif inside and line.startswith("VmFlags:"):
+            return line.split()[1:]
+    raise AssertionError("the address is in no mapping")
+
+
+def _resident() -> int:
+    """Bytes of memory that the process has now."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1])
+    return pages * resource.getpagesize()
 
 
 def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
