@@ -62,12 +62,9 @@ class _RMSNorm(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, Tensor, None]:
         unit, weight, inverse = ctx.saved_tensors
-        # In fp32 throughout: the processor has no arithmetic of bf16 but by way of it.
-        slope, wide = upstream.float(), unit.float()
-        product = (slope * wide).flatten(0, -2)
-        weight_grad = product.sum(0)
-        along = (product @ weight.float()).div_(wide.shape[-1]).view(inverse.shape)
-        slope = slope * weight
+        weight_grad = (upstream * unit).flatten(0, -2).sum(0, dtype=torch.float32)
+        slope, wide = (upstream * weight).float(), unit.float()
+        along = (slope * wide).mean(dim=-1, keepdim=True)
         x_grad = slope.addcmul_(wide, along, value=-1).mul_(inverse)
         return x_grad.to(unit.dtype), weight_grad.to(weight.dtype), None
 
