@@ -92,20 +92,21 @@ def show(
         f"made in      {record.elapsed_seconds:.1f} s, peak memory "
         f"{show_bytes(record.peak_memory_bytes)}"
     )
-    sections: list[tuple[str, dict[str, Any]]] = [
-        ("config", record.config),
-        ("inputs", {f"{e.role}": f"{e.reference}  {e.digest[:12]}" for e in record.inputs}),
-        ("counts", {key: f"{value:,}" for key, value in record.counts.items()}),
-        ("metrics", dict(record.metrics)),
-        ("usage", dict(record.usage)),
-        ("files", {entry.path: show_bytes(entry.bytes) for entry in record.files}),
-        ("provenance", dict(record.provenance)),
+    # An input that takes several has a row for each.
+    sections: list[tuple[str, list[tuple[str, Any]]]] = [
+        ("config", list(record.config.items())),
+        ("inputs", [(e.role, f"{e.reference}  {e.digest[:12]}") for e in record.inputs]),
+        ("counts", [(key, f"{value:,}") for key, value in record.counts.items()]),
+        ("metrics", list(record.metrics.items())),
+        ("usage", list(record.usage.items())),
+        ("files", [(entry.path, show_bytes(entry.bytes)) for entry in record.files]),
+        ("provenance", list(record.provenance.items())),
     ]
-    for title, values in sections:
-        if values:
-            width = max(len(key) for key in values)
+    for title, rows in sections:
+        if rows:
+            width = max(len(key) for key, _ in rows)
             print(f"\n{title}")
-            for key, value in values.items():
+            for key, value in rows:
                 print(f"  {key:<{width}}  {value}")
 
 

@@ -249,3 +249,15 @@ def test_a_negative_seed_is_a_wrong_usage(home: Path, words: tuple[str, ...]) ->
     done = llamakit(*words, "--seed", "-1", cwd=home)
     assert done.returncode == 2
     assert "seed" in done.stderr
+
+
+def test_show_has_a_row_for_each_of_several_inputs(home: Path) -> None:
+    for name in ("one", "two"):
+        llamakit(
+            "ingest", "world/documents.jsonl", "--as", "documents", "--source", name,
+            "--name", name, cwd=home,
+        )  # fmt: skip
+    llamakit("mix", "one", "two", "--by", "input", "--name", "both", cwd=home)
+    shown = llamakit("show", "both", cwd=home).stdout
+    assert "  documents  one:v1  " in shown
+    assert "  documents  two:v1  " in shown
