@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -198,10 +197,14 @@ def test_a_signal_leaves_no_thread_waiting(
 ) -> None:
     reader = on_threads(make_model(), 3)
     reader.start(rows(4), [0], 50)
-    first, reader.calls[0] = reader.calls[0], lambda: signal.raise_signal(signal.SIGINT)
+
+    def interrupted() -> None:
+        # What a signal's handler does; the signal itself may be ignored where tests run.
+        raise KeyboardInterrupt
+
+    reader.calls[0] = interrupted
     with pytest.raises(KeyboardInterrupt):
         reader.step(torch.tensor([5]))
-    assert first is not None
     reader.close()
     assert not [thread for thread in threading.enumerate() if "ThreadPool" in thread.name]
 
