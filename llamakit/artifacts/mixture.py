@@ -140,16 +140,23 @@ def ranges(shard: DocumentShard) -> list[DocumentShard]:
     ]
 
 
-def read_shard(shard: DocumentShard, columns: Sequence[str] | None = None) -> pl.DataFrame:
+def read_shard(
+    shard: DocumentShard, columns: Sequence[str] | None = None, *, gaps: bool = False
+) -> pl.DataFrame:
     """The documents of a shard (all columns or some) and `repeats` (u32): how often each is read.
+
+    Args:
+        gaps: whether documents may lack an id, a text or a source.
 
     Raises:
         InputError: a file is missing or damaged, or a document lacks what all have.
     """
     if shard.picks is None:
-        frame = _whole(read_table(shard.part, columns, rows=shard.rows), shard.part)
+        frame = read_table(shard.part, columns, rows=shard.rows)
+        frame = frame if gaps else _whole(frame, shard.part)
         return frame.with_columns(pl.lit(1, dtype=pl.UInt32).alias(REPEATS))
-    frame = _whole(read_table(shard.part, columns), shard.part)
+    frame = read_table(shard.part, columns)
+    frame = frame if gaps else _whole(frame, shard.part)
     picks = read_table(shard.picks, ["row", REPEATS], rows=shard.rows)
     if len(picks) and int(picks["row"][-1]) >= len(frame):
         raise InputError(

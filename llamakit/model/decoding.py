@@ -1,5 +1,4 @@
-"""Reading prompts and then a token a row at a time, with a cache: compiled on processors, by torch
-elsewhere.
+"""Prompts read, then a token a row at a time, with a cache: by a compiled kernel, or by torch.
 
 Shape suffixes as in `transformer`.
 """

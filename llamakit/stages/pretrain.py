@@ -7,7 +7,7 @@ from annotated_types import Ge, Gt, Interval
 
 from llamakit.artifacts.draft import Draft
 from llamakit.artifacts.kinds import Model, Tokens
-from llamakit.errors import UsageError
+from llamakit.errors import UsageError, nearest
 from llamakit.model.config import PRESETS
 from llamakit.stages.fields import Execution, Identity, Input
 from llamakit.stages.stage import Answer, Outcome, Stage
@@ -31,6 +31,7 @@ _TRAINING: dict[str, dict[str, object]] = {
 }
 _WARMUP_STEPS = 2000
 _TRACKERS = ("tensorboard", "wandb")
+_ADAMW = {"beta1": 0.9, "beta2": 0.95, "eps": 1e-5}
 _SHAPE = ("dim", "n_layers", "n_heads", "n_kv_heads", "ffn_dim")
 
 
@@ -86,12 +87,9 @@ class Pretrain(Stage):
     """Where the cosine ends, as a share of the peak."""
     warmup: Identity[Annotated[int, Ge(0)] | None] = None
     """Steps of warm-up: by default 2,000, but no more than a tenth of all steps."""
-    beta1: Identity[Annotated[float, Interval(ge=0, lt=1)]] = 0.9
-    """AdamW's decay of the mean gradient."""
-    beta2: Identity[Annotated[float, Interval(ge=0, lt=1)]] = 0.95
-    """AdamW's decay of the mean squared gradient."""
-    eps: Identity[Annotated[float, Gt(0)]] = 1e-5
-    """AdamW's floor of the divisor."""
+    adamw: Identity[dict[str, float]] = field(default_factory=dict)
+    """AdamW's decay of the mean gradient and of its square, and the floor of its divisor: beta1
+    (0.9), beta2 (0.95), eps (1e-5)."""
     weight_decay: Identity[Annotated[float, Ge(0)]] = 0.1
     """Decoupled weight decay of matrices."""
     clip: Identity[Annotated[float, Ge(0)]] = 1.0
@@ -108,10 +106,6 @@ class Pretrain(Stage):
     spike: Identity[Annotated[float, Ge(0)]] = 10.0
     """A loss is a jump when it is above the median of the last 128 by more than so many of their
     (robust) standard deviations; 0: never."""
-    anomaly_limit: Identity[Annotated[int, Ge(0)]] = 5
-    """Anomalies in 200 steps to bear; one more ends the run."""
-    rollback_every: Identity[Annotated[int, Ge(1)]] = 100
-    """A rollback goes to a step that this divides, at least half of it back."""
     validation_tokens: Identity[Annotated[int, Ge(0)]] = 65_536
     """Held-out tokens to measure the loss on, at most."""
     seed: Identity[Annotated[int, Ge(0)]] = 0
@@ -130,8 +124,6 @@ class Pretrain(Stage):
     memory."""
     checkpoint_every: Execution[Annotated[int, Ge(0)]] = 250
     """Steps between checkpoints; 0 saves only when the run is stopped."""
-    keep_checkpoints: Execution[Annotated[int, Ge(1)]] = 2
-    """The newest that are kept while the run goes on."""
     keep_every: Execution[Annotated[int, Ge(0)]] = 0
     """Keep the checkpoints of steps that this divides as well; 0: none."""
     log_every: Execution[Annotated[int, Ge(1)]] = 10
@@ -172,6 +164,7 @@ class Pretrain(Stage):
                 where=self.command(),
                 fix="Give one of them.",
             )
+        self._fill_adamw()
         for name in self.track:
             if name not in _TRACKERS:
                 raise UsageError(
@@ -179,6 +172,20 @@ class Pretrain(Stage):
                     where=self.command(),
                     fix=f"There are: {', '.join(_TRACKERS)}; --track is given once for each.",
                 )
+
+    def _fill_adamw(self) -> None:
+        """Complete AdamW's settings: the same ones, given or not, are one fingerprint."""
+        for name, value in self.adamw.items():
+            if name not in _ADAMW:
+                guess = nearest(name, list(_ADAMW))
+                fix = f"Did you mean {guess!r}?" if guess else f"It has {', '.join(_ADAMW)}."
+                raise UsageError(f"adamw has no {name!r}", where=self.command(), fix=fix)
+            if not (value > 0 if name == "eps" else 0 <= value < 1):
+                bound = "above 0" if name == "eps" else "from 0 to below 1"
+                raise UsageError(
+                    f"adamw's {name} is {value:g}; it must be {bound}", where=self.command()
+                )
+        object.__setattr__(self, "adamw", {**_ADAMW, **self.adamw})
 
     def run(self, draft: Draft[Model]) -> Outcome:
         import torch
@@ -238,20 +245,17 @@ class Pretrain(Stage):
             lr=self.lr,
             min_lr_ratio=self.min_lr_ratio,
             warmup_steps=min(_WARMUP_STEPS, steps // 10) if self.warmup is None else self.warmup,
-            betas=(self.beta1, self.beta2),
-            eps=self.eps,
+            betas=(self.adamw["beta1"], self.adamw["beta2"]),
+            eps=self.adamw["eps"],
             weight_decay=self.weight_decay,
             clip=self.clip,
             dtype=self.dtype,
             on_anomaly=self.on_anomaly,
             spike=self.spike,
-            anomaly_limit=self.anomaly_limit,
-            rollback_every=self.rollback_every,
             device=device,
             compile=self.compile,
             recompute=self.recompute,
             checkpoint_every=self.checkpoint_every,
-            keep_checkpoints=self.keep_checkpoints,
             keep_every=self.keep_every,
             log_every=self.log_every,
             eval_every=self.eval_every or max(1, steps // 10),

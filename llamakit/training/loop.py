@@ -363,7 +363,7 @@ def _divides(every: int, step: int) -> bool:
 
 def _kept(plan: TrainingPlan) -> Keep:
     of = plan.rollback_every if plan.on_anomaly == "rollback" else 0
-    return Keep(last=plan.keep_checkpoints, every=plan.keep_every, last_of=of)
+    return Keep(every=plan.keep_every, last_of=of)
 
 
 # What is shown beside the bar, and under which name; the rest is for the log.

@@ -53,8 +53,6 @@ class TrainingPlan:
     """Which activations are computed again in the backward pass instead of being kept."""
     checkpoint_every: int = 250
     """Steps between checkpoints; 0 saves only when the run is stopped."""
-    keep_checkpoints: int = 2
-    """The newest that are kept: more than one, since a disk may hand the newest back damaged."""
     keep_every: int = 0
     """Checkpoints of steps that this divides are kept too; 0: none."""
     log_every: int = 10

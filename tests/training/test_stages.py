@@ -297,3 +297,13 @@ def test_rows_longer_than_the_context_are_refused(store: Store) -> None:
     make(Pretrain(tokens="sounds", steps=1, **SHAPE), store)
     with pytest.raises(UsageError, match="more than the model's context of 48"):
         make(Sft(dialogues=("talks",), model="pretrain", seq_len=64), store)
+
+
+def test_adamw_is_completed_and_checked() -> None:
+    whole = Pretrain(tokens="t", adamw={"beta2": 0.99})
+    assert whole.adamw == {"beta1": 0.9, "beta2": 0.99, "eps": 1e-5}
+    assert Pretrain(tokens="t").config() == Pretrain(tokens="t", adamw={"eps": 1e-5}).config()
+    with pytest.raises(UsageError, match=r"no 'beta'.*Did you mean 'beta"):
+        Pretrain(tokens="t", adamw={"beta": 0.5})
+    with pytest.raises(UsageError, match="beta1 is 1; it must be from 0 to below 1"):
+        Pretrain(tokens="t", adamw={"beta1": 1.0})

@@ -91,7 +91,7 @@ def scan(shard: Scan) -> Counts:
     """The shard's counts; a document that is read n times counts n times, but for copies."""
     texts, lines, sites, excerpts = [], [], [], []
     found: Counts = {}
-    for piece in _pieces(read_shard(shard.documents, _COLUMNS)):
+    for piece in _pieces(read_shard(shard.documents, _COLUMNS, gaps=True)):
         frame = _measured(piece, shard.settings)
         pii, by_document = _personal_data(frame, shard.settings)
         add(found, _sizes(frame))

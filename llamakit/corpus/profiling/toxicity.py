@@ -73,7 +73,7 @@ def score_documents(shard: Scoring, scorer: Scorer) -> dict[str, Any]:
 
     Documents without a line that holds anything are left out.
     """
-    frame = read_shard(shard.documents, ["id", "text", "source", "language"])
+    frame = read_shard(shard.documents, ["id", "text", "source", "language"], gaps=True)
     ids = frame["id"].fill_null("")
     drawn = sampling.draws(ids.to_list(), sampling.TOXICITY, shard.seed) < shard.share
     frame = frame.with_columns(ids, pl.col("text").fill_null("")).filter(pl.Series(drawn))
