@@ -10,6 +10,8 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
+from llamakit.engine import vectors
+
 _ONLY_COMPILED = "only kernels call this"
 _LINE = 8
 """Numbers in a cache line, which threads must not share to be fast."""
@@ -45,6 +47,9 @@ def compiled(function: Callable[..., Any], options: dict[str, Any]) -> Callable[
         return _array_at()
     if function is meet:
         return _meet(options)
+    if getattr(function, "__module__", None) == vectors.__name__:
+        made: Callable[..., Any] = vectors.compiled().get(function, function)
+        return made
     return function
 
 

@@ -12,7 +12,7 @@ is made of pickles.) A module declares
 
 and every argument is checked at the call. ctypes drops the interpreter's lock around it, so
 threads of one process share the work. A module that sums floats may name in `FASTMATH` which of
-LLVM's liberties its code allows; else sums keep their order.
+LLVM's liberties its own functions allow, wherever they are used; else sums keep their order.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from llamakit.artifacts.files import atomic_file
-from llamakit.engine import intrinsics
+from llamakit.engine import intrinsics, vectors
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -189,7 +189,7 @@ def _key(module: ModuleType) -> str:
     from llvmlite import binding
 
     digest = hashlib.sha256()
-    for source in (module, *_lenders(module), sys.modules[__name__], intrinsics):
+    for source in (*_behind(module), sys.modules[__name__], intrinsics, vectors):
         digest.update(Path(str(source.__file__)).read_bytes())
     # What the module imports are constants: their values are compiled in.
     names = sorted(k for k, v in vars(module).items() if isinstance(v, int | np.integer))
@@ -227,8 +227,8 @@ def _compile(module: ModuleType) -> Objects:
 
     # `_nrt=False`: nothing is allocated, so the code needs nothing of numba's at run time.
     options: dict[str, Any] = {"_nrt": False, "error_model": "numpy", "nogil": True}
+    names = _names(module, options, {})
     options["fastmath"] = getattr(module, "FASTMATH", False)
-    names = _names(module, options)
     objects: Objects = {}
     for item in _KERNELS[module.__name__]:
         copy = FunctionType(item.function.__code__, names, item.name)
@@ -240,19 +240,29 @@ def _compile(module: ModuleType) -> Objects:
     return objects
 
 
-def _names(module: ModuleType, options: dict[str, Any]) -> dict[str, Any]:
-    """What the code of a module finds under its names: helpers, its own and others', compiled."""
+def _names(
+    module: ModuleType, options: dict[str, Any], made: dict[str, dict[str, Any]]
+) -> dict[str, Any]:
+    """What the code of a module finds under its names: helpers, its own and others', compiled.
+    `made` has those of modules done before: what two of them use is compiled once.
+    """
     import numba
 
+    if module.__name__ in made:
+        return made[module.__name__]
+    options = {**options, "fastmath": getattr(module, "FASTMATH", False)}
     names = {name: intrinsics.compiled(value, options) for name, value in vars(module).items()}
+    made[module.__name__] = names
     for lender in _lenders(module):
-        lent = _names(lender, options)
+        lent = _names(lender, options, made)
         for name, value in vars(module).items():
             if _is_helper(value) and value.__module__ == lender.__name__:
                 names[name] = lent[value.__name__]
     for function in _HELPERS.get(module.__name__, []):
         copy = FunctionType(function.__code__, names, function.__name__)
-        names[function.__name__] = numba.njit(**options)(copy)
+        # Nobody calls helpers from outside: without the ways in, they compile faster.
+        alone = {**options, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+        names[function.__name__] = numba.njit(**alone)(copy)
     return names
 
 
@@ -260,6 +270,14 @@ def _lenders(module: ModuleType) -> list[ModuleType]:
     """The modules whose helpers a module uses."""
     names = {value.__module__ for value in vars(module).values() if _is_helper(value)}
     return [sys.modules[name] for name in sorted(names - {module.__name__})]
+
+
+def _behind(module: ModuleType) -> list[ModuleType]:
+    """A module, those whose helpers it uses, those whose helpers these use, and so on."""
+    found = [module]
+    for one in found:
+        found += [lender for lender in _lenders(one) if lender not in found]
+    return found
 
 
 def _is_helper(value: Any) -> bool:

@@ -10,6 +10,7 @@ from llamakit.engine.native import helper
 
 LOOSE = {"reassoc", "contract", "nsz"}
 """Sums may be taken in another order than they are written: the compiler's, always the same one."""
+FASTMATH = LOOSE
 _LOG2E = np.float32(1.4426950408889634)
 _LN2 = np.float32(0.6931471805599453)
 _SMALLEST = np.float32(-87.0)

@@ -5,6 +5,7 @@ Shape suffixes as in `transformer`.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
@@ -16,9 +17,11 @@ from torch import Tensor
 
 from llamakit.engine.intrinsics import meeting_place
 from llamakit.engine.native import bind
+from llamakit.engine.vectors import processor_has_pairs
 from llamakit.model.cache import KVCache
 from llamakit.model.config import ModelConfig
-from llamakit.model.decoding_kernel import BLOCK, advance_bf16, advance_fp32
+from llamakit.model.decoding_kernel import advance_bf16, advance_fp32
+from llamakit.model.product_kernel import BLOCK
 from llamakit.model.transformer import Transformer
 
 _WORDS: dict[torch.dtype, tuple[Callable[..., None], Any, int]] = {
@@ -118,12 +121,9 @@ class CompiledReader:
         weight = model.head_weight
         self.kernel, self.word, self.shift = _WORDS[weight.dtype]
         enough = self.config.parameters() // _WEIGHTS_A_THREAD
-        self.threads = max(1, min(torch.get_num_threads(), enough))
+        self.aside = _TORCH_ASIDE.begin()
+        self.threads = max(1, min(self.aside, enough))
         self.pool = ThreadPoolExecutor(self.threads - 1) if self.threads > 1 else None
-        # torch's own threads would go on spinning after each small work of theirs, in the way of
-        # the kernel's.
-        self.torch_threads = torch.get_num_threads()
-        torch.set_num_threads(1)
 
     def start(self, prompts: Sequence[Sequence[int]], rows: Sequence[int], room: int) -> Tensor:
         """See `Reader`."""
@@ -158,7 +158,8 @@ class CompiledReader:
 
     def close(self) -> None:
         """See `Reader`."""
-        torch.set_num_threads(self.torch_threads)
+        if self.aside:
+            self.aside = _TORCH_ASIDE.end()
         if self.pool is not None:
             self.pool.shutdown()
 
@@ -167,16 +168,23 @@ class CompiledReader:
         config = self.config
         self.at_once, self.capacity = tokens, capacity
         padded, dim = -(-tokens // BLOCK) * BLOCK, config.dim
-        cache = (config.n_layers, rows, config.n_kv_heads, capacity, config.head_dim)
-        self.keys, self.values = np.empty(cache, self.word), np.empty(cache, self.word)
+        heads = (config.n_layers, rows, config.n_kv_heads)
+        self.keys = np.empty((*heads, capacity, config.head_dim), self.word)
+        # Where positions are multiplied in pairs, the second of the last pair may be empty.
+        together = 2 if self.word is np.uint16 and processor_has_pairs() else 1
+        pairs = (-(-capacity // together), config.head_dim * together)
+        self.values = np.zeros((*heads, *pairs), self.word)
         self.batch = np.zeros(2, np.int64)
         self.inputs = [np.zeros(padded, np.int64) for _ in range(4)]
         # Rows of a power of two would all meet in the same lines of the processor's cache.
-        width = -(-config.vocab_size // BLOCK) * BLOCK + 16
-        self.logits_NV = np.zeros((-(-rows // BLOCK) * BLOCK, width), np.float32)
+        columns = -(-config.vocab_size // BLOCK) * BLOCK + 16
+        self.logits_NV = np.zeros((-(-rows // BLOCK) * BLOCK, columns), np.float32)
         mixed = config.n_heads * config.head_dim
-        heads = mixed + 2 * config.n_kv_heads * config.head_dim
-        work = [(padded, n) for n in (dim, dim, heads, mixed, config.ffn_dim, config.ffn_dim)]
+        projected = mixed + 2 * config.n_kv_heads * config.head_dim
+        sums, activations = (
+            (dim, projected, config.ffn_dim, config.ffn_dim),
+            (dim, mixed, config.ffn_dim),
+        )
         self.arrivals = meeting_place(self.threads)
         arguments = [
             *_addresses(self.model),
@@ -186,7 +194,9 @@ class CompiledReader:
             self.keys,
             self.values,
             *_rotation(config, capacity),
-            *(np.zeros(shape, np.float32) for shape in work),
+            *(np.zeros((padded, width), np.float32) for width in sums),
+            *(np.zeros((padded, width), self.word) for width in activations),
+            np.zeros((self.threads, capacity + 1), self.word),
             np.zeros((self.threads, capacity), np.float32),
             self.logits_NV,
             np.array([config.norm_eps], np.float32),
@@ -245,6 +255,35 @@ class CompiledReader:
             # A signal that came before this thread's part began: nobody may wait for it.
             self.arrivals[0] = 2**62
             raise
+
+
+class _TorchAside:
+    """torch computes with one thread while readers work: its own threads would go on spinning after
+    each small work of theirs, in the way of the kernel's. Several readers may work at once, on
+    threads of which each has a number of torch's of its own; all get back what the first one found.
+    """
+
+    def __init__(self) -> None:
+        self.lock, self.readers, self.before = threading.Lock(), 0, 0
+
+    def begin(self) -> int:
+        """One reader more. How many threads torch had before the first."""
+        with self.lock:
+            if self.readers == 0:
+                self.before = torch.get_num_threads()
+            self.readers += 1
+            torch.set_num_threads(1)
+            return self.before
+
+    def end(self) -> int:
+        """One reader less."""
+        with self.lock:
+            self.readers -= 1
+            torch.set_num_threads(self.before)
+        return 0
+
+
+_TORCH_ASIDE = _TorchAside()
 
 
 def _addresses(model: Transformer) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -19,11 +19,11 @@ import numpy as np
 from llamakit.engine.intrinsics import array_at, meet
 from llamakit.engine.native import helper, kernel
 from llamakit.model.arithmetic import LOOSE, exp, number, word
+from llamakit.model.attention_kernel import attend
+from llamakit.model.product_kernel import product
 
 FASTMATH = LOOSE
 
-BLOCK = 4
-"""Tokens that share a pass over a matrix. One alone costs hardly less: reading it is the work."""
 _COLUMNS = 16
 """Outputs of a matrix that are not divided among threads."""
 
@@ -48,71 +48,7 @@ def _normed(x_ND: Any, weight_1D: Any, eps: Any, n: Any, out_ND: Any, to: Any, s
         squares += x_ND[n, d] * x_ND[n, d]
     scale = np.float32(1) / np.float32(math.sqrt(squares / np.float32(width) + eps))
     for d in range(width):
-        out_ND[to, d] = number(weight_1D[0, d], shift) * (x_ND[n, d] * scale)
-
-
-@helper
-def _product(
-    x_ND: Any, w_ED: Any, first: Any, last: Any, out_NE: Any, at: Any, tokens: Any, add: Any,
-    shift: Any,
-) -> Any:  # fmt: skip
-    """Outputs first to last of a matrix for all tokens: out[n, at + e] (+)= x[n] · w[e]."""
-    width = x_ND.shape[1]
-    keep = np.float32(1 if add else 0)
-    whole = first + (last - first) // 4 * 4
-    for e in range(first, whole, 4):
-        o = at + e
-        for n in range(0, tokens, 4):
-            a00 = a01 = a02 = a03 = np.float32(0)
-            a10 = a11 = a12 = a13 = np.float32(0)
-            a20 = a21 = a22 = a23 = np.float32(0)
-            a30 = a31 = a32 = a33 = np.float32(0)
-            for d in range(width):
-                w0 = number(w_ED[e, d], shift)
-                w1 = number(w_ED[e + 1, d], shift)
-                w2 = number(w_ED[e + 2, d], shift)
-                w3 = number(w_ED[e + 3, d], shift)
-                x0, x1, x2, x3 = x_ND[n, d], x_ND[n + 1, d], x_ND[n + 2, d], x_ND[n + 3, d]
-                a00 += x0 * w0
-                a01 += x0 * w1
-                a02 += x0 * w2
-                a03 += x0 * w3
-                a10 += x1 * w0
-                a11 += x1 * w1
-                a12 += x1 * w2
-                a13 += x1 * w3
-                a20 += x2 * w0
-                a21 += x2 * w1
-                a22 += x2 * w2
-                a23 += x2 * w3
-                a30 += x3 * w0
-                a31 += x3 * w1
-                a32 += x3 * w2
-                a33 += x3 * w3
-            _put(out_NE, n, o, keep, a00, a01, a02, a03)
-            _put(out_NE, n + 1, o, keep, a10, a11, a12, a13)
-            _put(out_NE, n + 2, o, keep, a20, a21, a22, a23)
-            _put(out_NE, n + 3, o, keep, a30, a31, a32, a33)
-    for e in range(whole, last):
-        for n in range(tokens):
-            a = np.float32(0)
-            for d in range(width):
-                a += x_ND[n, d] * number(w_ED[e, d], shift)
-            out_NE[n, at + e] = a + (out_NE[n, at + e] if add else np.float32(0))
-
-
-@helper
-def _put(out_NE: Any, n: Any, o: Any, keep: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
-    if keep > 0:
-        out_NE[n, o] += a
-        out_NE[n, o + 1] += b
-        out_NE[n, o + 2] += c
-        out_NE[n, o + 3] += d
-    else:
-        out_NE[n, o] = a
-        out_NE[n, o + 1] = b
-        out_NE[n, o + 2] = c
-        out_NE[n, o + 3] = d
+        out_ND[to, d] = word(number(weight_1D[0, d], shift) * (x_ND[n, d] * scale), shift)
 
 
 @helper
@@ -126,65 +62,16 @@ def _rotate(x_NE: Any, n: Any, at: Any, cos_P: Any, sin_P: Any) -> Any:
 
 
 @helper
-def _attend(
-    q_K: Any, keys_TK: Any, values_TK: Any, seen: Any, scores_T: Any, out_K: Any, shift: Any
+def _swiglu(
+    gate_NF: Any, up_NF: Any, out_NF: Any, tokens: Any, first: Any, last: Any, shift: Any
 ) -> Any:
-    """One query over the first `seen` positions, into `out_K`."""
-    width = len(q_K)
-    scale = np.float32(1) / np.float32(math.sqrt(np.float32(width)))
-    whole = seen // 4 * 4
-    largest = np.float32(-np.inf)
-    for t in range(0, whole, 4):
-        s0 = s1 = s2 = s3 = np.float32(0)
-        for k in range(width):
-            q = q_K[k]
-            s0 += q * number(keys_TK[t, k], shift)
-            s1 += q * number(keys_TK[t + 1, k], shift)
-            s2 += q * number(keys_TK[t + 2, k], shift)
-            s3 += q * number(keys_TK[t + 3, k], shift)
-        scores_T[t] = s0 = s0 * scale
-        scores_T[t + 1] = s1 = s1 * scale
-        scores_T[t + 2] = s2 = s2 * scale
-        scores_T[t + 3] = s3 = s3 * scale
-        largest = max(largest, s0, s1, s2, s3)
-    for t in range(whole, seen):
-        s0 = np.float32(0)
-        for k in range(width):
-            s0 += q_K[k] * number(keys_TK[t, k], shift)
-        scores_T[t] = s0 = s0 * scale
-        largest = max(largest, s0)
-    total = np.float32(0)
-    for t in range(seen):
-        share = exp(scores_T[t] - largest)
-        scores_T[t] = share
-        total += share
-    for k in range(width):
-        out_K[k] = np.float32(0)
-    for t in range(0, whole, 4):
-        p0, p1, p2, p3 = scores_T[t], scores_T[t + 1], scores_T[t + 2], scores_T[t + 3]
-        for k in range(width):
-            out_K[k] += (
-                p0 * number(values_TK[t, k], shift)
-                + p1 * number(values_TK[t + 1, k], shift)
-                + p2 * number(values_TK[t + 2, k], shift)
-                + p3 * number(values_TK[t + 3, k], shift)
-            )
-    for t in range(whole, seen):
-        for k in range(width):
-            out_K[k] += scores_T[t] * number(values_TK[t, k], shift)
-    for k in range(width):
-        out_K[k] /= total
-
-
-@helper
-def _swiglu(gate_NF: Any, up_NF: Any, tokens: Any, first: Any, last: Any) -> Any:
-    """silu(gate) · up, into the gate's place."""
+    """silu(gate) · up."""
     for n in range(tokens):
         for f in range(first, last):
             gate = gate_NF[n, f]
             small = exp(-abs(gate))
             share = (np.float32(1) if gate >= 0 else small) / (np.float32(1) + small)
-            gate_NF[n, f] = gate * share * up_NF[n, f]
+            out_NF[n, f] = word(gate * share * up_NF[n, f], shift)
 
 
 @helper
@@ -206,7 +93,7 @@ def _columns(
     """A thread's share of a matrix's outputs."""
     w_ED = array_at(address, count, x_ND.shape[1], like)
     first, last = _from(count, thread, threads), _from(count, thread + 1, threads)
-    _product(x_ND, w_ED, first, last, out_NE, 0, tokens, add, shift)
+    product(x_ND, w_ED, first, last, out_NE, 0, tokens, add, shift)
 
 
 @helper
@@ -217,22 +104,22 @@ def _head(
     """One head's queries, keys or values."""
     w_ED = array_at(address, heads * width, x_ND.shape[1], like)
     first, last = head * width, (head + 1) * width
-    _product(x_ND, w_ED, first, last, out_NE, at - first, tokens, False, shift)
+    product(x_ND, w_ED, first, last, out_NE, at - first, tokens, False, shift)
 
 
 @helper
-def _keep(
-    heads_NE: Any, n: Any, at: Any, store_RGTK: Any, slot: Any, group: Any, place: Any, shift: Any
-) -> Any:
-    """One head's key or value into the cache."""
-    for k in range(store_RGTK.shape[3]):
-        store_RGTK[slot, group, place, k] = word(heads_NE[n, at + k], shift)
+def _keep(heads_NE: Any, n: Any, at: Any, store_TK: Any, place: Any, width: Any, shift: Any) -> Any:
+    """One head's key or value into the cache, where rows are of one position or of two."""
+    together = store_TK.shape[1] // width
+    row, first = place // together, place % together
+    for k in range(width):
+        store_TK[row, k * together + first] = word(heads_NE[n, at + k], shift)
 
 
 @helper
 def _project(
     normed_ND: Any, addresses_A: Any, slots_N: Any, places_N: Any, keys_RGTK: Any,
-    values_RGTK: Any, cos_TP: Any, sin_TP: Any, heads_NE: Any, tokens: Any, padded: Any,
+    values_RGTK: Any, cos_TP: Any, sin_TP: Any, heads_NE: Any, tokens: Any,
     queries: Any, shift: Any, thread: Any, threads: Any,
 ) -> Any:  # fmt: skip
     """A thread's heads: rotated queries into `heads_NE`, rotated keys and values to the cache."""
@@ -243,7 +130,7 @@ def _project(
         at = unit * width
         if unit < queries:
             _head(
-                normed_ND, addresses_A[QUERY], like, queries, unit, heads_NE, at, padded, width,
+                normed_ND, addresses_A[QUERY], like, queries, unit, heads_NE, at, tokens, width,
                 shift,
             )  # fmt: skip
             for n in range(tokens):
@@ -251,48 +138,45 @@ def _project(
         elif unit < queries + groups:
             group = unit - queries
             _head(
-                normed_ND, addresses_A[KEY], like, groups, group, heads_NE, at, padded, width, shift
+                normed_ND, addresses_A[KEY], like, groups, group, heads_NE, at, tokens, width, shift
             )
             for n in range(tokens):
                 _rotate(heads_NE, n, at, cos_TP[places_N[n]], sin_TP[places_N[n]])
-                _keep(heads_NE, n, at, keys_RGTK, slots_N[n], group, places_N[n], shift)
+                _keep(heads_NE, n, at, keys_RGTK[slots_N[n], group], places_N[n], width, shift)
         else:
             group = unit - queries - groups
             _head(
-                normed_ND, addresses_A[VALUE], like, groups, group, heads_NE, at, padded, width,
+                normed_ND, addresses_A[VALUE], like, groups, group, heads_NE, at, tokens, width,
                 shift,
             )  # fmt: skip
             for n in range(tokens):
-                _keep(heads_NE, n, at, values_RGTK, slots_N[n], group, places_N[n], shift)
+                _keep(heads_NE, n, at, values_RGTK[slots_N[n], group], places_N[n], width, shift)
 
 
 @helper
 def _look_back(
     heads_NE: Any, slots_N: Any, places_N: Any, keys_RGTK: Any, values_RGTK: Any, mixed_NE: Any,
-    scores_T: Any, tokens: Any, queries: Any, shift: Any, thread: Any, threads: Any,
+    scores_XT: Any, shares_XT: Any, tokens: Any, queries: Any, shift: Any, thread: Any,
+    threads: Any,
 ) -> Any:  # fmt: skip
     """A thread's share of the attention: one head of one token at a time."""
     _, groups, _, width = keys_RGTK.shape
     for unit in range(thread, tokens * queries, threads):
         n, head = unit // queries, unit % queries
         group = head * groups // queries
-        _attend(
-            heads_NE[n, head * width : (head + 1) * width],
-            keys_RGTK[slots_N[n], group],
-            values_RGTK[slots_N[n], group],
-            places_N[n] + 1,
-            scores_T,
-            mixed_NE[n, head * width : (head + 1) * width],
-            shift,
-        )
+        attend(
+            heads_NE, mixed_NE, n, head * width, keys_RGTK[slots_N[n], group],
+            values_RGTK[slots_N[n], group], places_N[n] + 1, scores_XT, shares_XT, thread, shift,
+        )  # fmt: skip
 
 
 def _advance(
     ends: Any, layers_LA: Any, sizes: Any, batch: Any,
     ids_N: Any, slots_N: Any, places_N: Any, wanted_N: Any,
     keys_LRGTK: Any, values_LRGTK: Any, cos_TP: Any, sin_TP: Any,
-    x_ND: Any, normed_ND: Any, heads_NE: Any, mixed_NE: Any, gate_NF: Any, up_NF: Any,
-    scores_XT: Any, logits_NV: Any, eps_1: Any, arrivals: Any,
+    x_ND: Any, heads_NE: Any, gate_NF: Any, up_NF: Any,
+    normed_ND: Any, mixed_NE: Any, gated_NF: Any, shares_XT: Any, scores_XT: Any,
+    logits_NV: Any, eps_1: Any, arrivals: Any,
     shift: Any, thread: Any, threads: Any,
 ) -> Any:  # fmt: skip
     """One thread's part of reading `batch[0]` tokens, and of the logits after `batch[1]` of them.
@@ -305,38 +189,36 @@ def _advance(
     dim, ffn, vocabulary = sizes[0], sizes[1], sizes[2]
     queries = mixed_NE.shape[1] // keys_LRGTK.shape[4]
     tokens, outputs, eps = batch[0], batch[1], eps_1[0]
-    padded = (tokens + BLOCK - 1) // BLOCK * BLOCK
     like = keys_LRGTK[0, 0, 0]
     embedding_VD = array_at(ends[EMBEDDING], vocabulary, dim, like)
-    for n in range(thread, padded, threads):
+    for n in range(thread, tokens, threads):
         for d in range(dim):
-            x_ND[n, d] = number(embedding_VD[ids_N[n], d], shift) if n < tokens else 0
+            x_ND[n, d] = number(embedding_VD[ids_N[n], d], shift)
     for layer in range(len(layers_LA)):
         at = layers_LA[layer]
         keys_RGTK, values_RGTK = keys_LRGTK[layer], values_LRGTK[layer]
-        _norm_all(x_ND, at[INPUT_NORM], like, eps, padded, normed_ND, shift, thread, threads)
+        _norm_all(x_ND, at[INPUT_NORM], like, eps, tokens, normed_ND, shift, thread, threads)
         meet(arrivals, thread, threads)
         _project(
             normed_ND, at, slots_N, places_N, keys_RGTK, values_RGTK, cos_TP, sin_TP, heads_NE,
-            tokens, padded, queries, shift, thread, threads,
-        )  # fmt: skip
-        meet(arrivals, thread, threads)
-        _look_back(
-            heads_NE, slots_N, places_N, keys_RGTK, values_RGTK, mixed_NE, scores_XT[thread],
             tokens, queries, shift, thread, threads,
         )  # fmt: skip
         meet(arrivals, thread, threads)
-        _columns(mixed_NE, at[OUTPUT], like, dim, x_ND, padded, True, shift, thread, threads)
+        _look_back(
+            heads_NE, slots_N, places_N, keys_RGTK, values_RGTK, mixed_NE, scores_XT,
+            shares_XT, tokens, queries, shift, thread, threads,
+        )  # fmt: skip
         meet(arrivals, thread, threads)
-        _norm_all(x_ND, at[FEED_NORM], like, eps, padded, normed_ND, shift, thread, threads)
+        _columns(mixed_NE, at[OUTPUT], like, dim, x_ND, tokens, True, shift, thread, threads)
         meet(arrivals, thread, threads)
-        _columns(normed_ND, at[GATE], like, ffn, gate_NF, padded, False, shift, thread, threads)
-        _columns(normed_ND, at[UP], like, ffn, up_NF, padded, False, shift, thread, threads)
-        _swiglu(
-            gate_NF, up_NF, padded, _from(ffn, thread, threads), _from(ffn, thread + 1, threads)
-        )
+        _norm_all(x_ND, at[FEED_NORM], like, eps, tokens, normed_ND, shift, thread, threads)
         meet(arrivals, thread, threads)
-        _columns(gate_NF, at[DOWN], like, dim, x_ND, padded, True, shift, thread, threads)
+        _columns(normed_ND, at[GATE], like, ffn, gate_NF, tokens, False, shift, thread, threads)
+        _columns(normed_ND, at[UP], like, ffn, up_NF, tokens, False, shift, thread, threads)
+        first, last = _from(ffn, thread, threads), _from(ffn, thread + 1, threads)
+        _swiglu(gate_NF, up_NF, gated_NF, tokens, first, last, shift)
+        meet(arrivals, thread, threads)
+        _columns(gated_NF, at[DOWN], like, dim, x_ND, tokens, True, shift, thread, threads)
         meet(arrivals, thread, threads)
     if outputs == 0:
         return
@@ -344,14 +226,19 @@ def _advance(
     for n in range(thread, outputs, threads):
         _normed(x_ND, norm_1D, eps, wanted_N[n], normed_ND, n, shift)
     meet(arrivals, thread, threads)
-    padded = (outputs + BLOCK - 1) // BLOCK * BLOCK
     _columns(
-        normed_ND, ends[HEAD], like, vocabulary, logits_NV, padded, False, shift, thread, threads
+        normed_ND, ends[HEAD], like, vocabulary, logits_NV, outputs, False, shift, thread, threads
     )
 
 
-_BEFORE = "i64[] i64[,] i64[] i64[] i64[] i64[] i64[] i64[]"
-_AFTER = "f32[,] " * 10 + "f32[] i64[] i64 i64 i64"
-advance_bf16 = kernel(f"{_BEFORE} u16[,,,,] u16[,,,,] {_AFTER}", "advance_bf16")(_advance)
-advance_fp32 = kernel(f"{_BEFORE} u32[,,,,] u32[,,,,] {_AFTER}", "advance_fp32")(_advance)
-"""`_advance` with weights and cache of either type."""
+def _signature(words: str) -> str:
+    """Types of `_advance`'s arguments."""
+    tables = "i64[] i64[,] i64[] i64[] i64[] i64[] i64[] i64[]"
+    work = f"f32[,] f32[,] f32[,] f32[,] {words}[,] {words}[,] {words}[,] {words}[,]"
+    cache, rotation = f"{words}[,,,,] {words}[,,,,]", "f32[,] f32[,]"
+    return f"{tables} {cache} {rotation} {work} f32[,] f32[,] f32[] i64[] i64 i64 i64"
+
+
+advance_bf16 = kernel(_signature("u16"), "advance_bf16")(_advance)
+advance_fp32 = kernel(_signature("u32"), "advance_fp32")(_advance)
+"""`_advance` with weights, cache and activations of either type."""

@@ -76,7 +76,7 @@ class Eval(Stage):
     """Processor threads; 0 leaves the choice to torch."""
 
     makes: ClassVar = Report
-    revision: ClassVar = 3
+    revision: ClassVar = 4
     panel: ClassVar = "Evaluation"
 
     def __post_init__(self) -> None:

@@ -67,7 +67,7 @@ class Gatt(Stage):
     """Where to sample: auto takes a GPU if there is one."""
 
     makes: ClassVar = Dialogues
-    revision: ClassVar = 2
+    revision: ClassVar = 3
     panel: ClassVar = "Alignment"
 
     def run(self, draft: Draft[Dialogues]) -> Outcome:

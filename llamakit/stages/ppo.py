@@ -85,7 +85,7 @@ class Ppo(Stage):
     """Iterations between checkpoints."""
 
     makes: ClassVar = Model
-    revision: ClassVar = 3
+    revision: ClassVar = 4
     panel: ClassVar = "Alignment"
 
     def run(self, draft: Draft[Model]) -> Outcome:

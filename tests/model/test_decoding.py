@@ -2,16 +2,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import numpy as np
 import pytest
 import torch
 
+from llamakit.engine import native, vectors
 from llamakit.model import decoding
 from llamakit.model.arithmetic import exp, number, word
 from llamakit.model.decoding import CompiledReader, TorchReader, reader_for
 from llamakit.model.transformer import Transformer
+from tests.model.products import multiply_bf16, multiply_fp32
 
 Make = Callable[..., Transformer]
 Rows = Callable[..., list[list[int]]]
@@ -36,19 +39,21 @@ def torch_threads() -> Iterator[None]:
 
 
 @pytest.fixture
-def on_threads(monkeypatch: pytest.MonkeyPatch) -> Callable[[Transformer, int], CompiledReader]:
+def on_threads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Callable[[Transformer, int], CompiledReader]]:
     """Makes a reader of so many threads, however small the model."""
+    before = torch.get_num_threads()
 
     def make(model: Transformer, threads: int) -> CompiledReader:
         monkeypatch.setattr(decoding, "_WEIGHTS_A_THREAD", 1)
-        before = torch.get_num_threads()
         torch.set_num_threads(threads)
         reader = CompiledReader(model)
-        reader.torch_threads = before
         assert reader.threads == threads
         return reader
 
-    return make
+    yield make
+    torch.set_num_threads(before)
 
 
 def forced(
@@ -245,3 +250,58 @@ def test_either_reader_writes_the_same_greedy_text(make_model: Make) -> None:
         found.append(tokens)
     assert found[0] == found[1]
     assert len(set(found[0])) > 5
+
+
+def test_readers_at_once_give_torch_its_threads_back(
+    make_model: Make, on_threads: Callable[[Transformer, int], CompiledReader]
+) -> None:
+    """In whatever order they end, and on whichever thread; also where one is closed twice."""
+    model = make_model()
+    first = on_threads(model, 3)
+    with ThreadPoolExecutor(1) as pool:
+        second = pool.submit(CompiledReader, model).result()
+        assert (torch.get_num_threads(), second.threads) == (1, 3)
+        first.close()
+        first.close()
+        pool.submit(second.close).result()
+        assert (torch.get_num_threads(), pool.submit(torch.get_num_threads).result()) == (3, 3)
+    third = CompiledReader(model)
+    assert third.threads == 3
+    third.close()
+
+
+@pytest.fixture(scope="module", params=["as this processor can", "one by one"])
+def products(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Kernels as they are here, or as they are where bf16 is not multiplied in pairs."""
+    kernels = multiply_bf16.__module__
+    with pytest.MonkeyPatch.context() as changed:
+        if request.param == "one by one":
+            changed.setattr(vectors, "processor_has_pairs", lambda: False)
+            changed.setattr(native, "_folders", lambda module: [])
+        changed.delitem(native._LOADED, kernels, raising=False)
+        yield request.param
+        native._LOADED.pop(kernels, None)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("tokens", [1, 2, 7])
+@pytest.mark.parametrize(("width", "outputs"), [(64, 32), (42, 23), (7, 3), (100, 17)])
+def test_products(products: str, dtype: torch.dtype, tokens: int, width: int, outputs: int) -> None:
+    """Sums in fp32 of numbers of the weights' type, and nothing written beside them."""
+    assert products
+    generator = torch.Generator().manual_seed(7)
+    x_ND = torch.randn(8, width, generator=generator).to(dtype)
+    w_ED = torch.randn(outputs, width, generator=generator).to(dtype)
+    out_NE = torch.full((8, outputs + 5), 2.0)
+    wanted = (x_ND.double() @ w_ED.double().T).numpy()
+    words = torch.uint16 if dtype == torch.bfloat16 else torch.uint32
+    by = multiply_bf16 if dtype == torch.bfloat16 else multiply_fp32
+    first, last = 1, outputs - 1
+    arrays = [t.view(words).numpy() for t in (x_ND, w_ED)]
+    shift = 16 if dtype == torch.bfloat16 else 0
+    for add in (0, 1):
+        by(*arrays, first, last, out_NE.numpy(), 3, tokens, add, shift)
+        found = out_NE[:tokens, 3 + first : 3 + last].numpy()
+        np.testing.assert_allclose(found, wanted[:tokens, first:last] * (1 + add), atol=2e-5)
+        assert (out_NE[:, : 3 + first] == 2).all()
+        assert (out_NE[:, 3 + last :] == 2).all()
