@@ -25,6 +25,11 @@ def array_at(address: int, rows: int, columns: int, like: Any) -> Any:
     raise RuntimeError(_ONLY_COMPILED)
 
 
+def is_short(word: Any) -> bool:
+    """Whether a word has 16 bits: known when code is compiled."""
+    return bool(word.itemsize == 2)
+
+
 def meet(arrivals: Any, thread: int, threads: int) -> None:
     """Wait until each of so many threads has come here as often as this one; what any of them wrote
     before is then seen by all. `arrivals` is `meeting_place(threads)`.
@@ -45,6 +50,8 @@ def compiled(function: Callable[..., Any], options: dict[str, Any]) -> Callable[
     """
     if function is array_at:
         return _array_at()
+    if function is is_short:
+        return _is_short()
     if function is meet:
         return _meet(options)
     if getattr(function, "__module__", None) == vectors.__name__:
@@ -79,6 +86,19 @@ def _array_at() -> Callable[..., Any]:
             return array._getvalue()
 
         return kind(types.int64, types.int64, types.int64, like), code
+
+    return made  # type: ignore[no-any-return]
+
+
+def _is_short() -> Callable[..., Any]:
+    types = _module("numba.core.types")
+
+    @_module("numba.extending").intrinsic  # type: ignore[untyped-decorator]
+    def made(typing: Any, word: Any) -> Any:
+        def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return context.get_constant(types.boolean, word.bitwidth == 16)
+
+        return types.boolean(word), code
 
     return made  # type: ignore[no-any-return]
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from llamakit.engine.intrinsics import is_short
 from llamakit.engine.native import helper
 
 LOOSE = {"reassoc", "contract", "nsz"}
@@ -19,7 +20,9 @@ _SMALLEST = np.float32(-87.0)
 @helper
 def number(word: Any, shift: Any) -> Any:
     """A stored number; `shift` is 16 for bf16, else 0."""
-    return np.uint32(np.uint32(word) << np.uint32(shift)).view(np.float32)
+    # Not to shift costs nothing only where the compiler knows it.
+    up = np.uint32(shift if is_short(word) else 0)
+    return np.uint32(np.uint32(word) << up).view(np.float32)
 
 
 @helper
