@@ -9,6 +9,7 @@ measure     `PART.MEASURE`, `PART.GROUP` (its main measure by group) or `PART.CU
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -110,19 +111,20 @@ def numbers(reports: Sequence[Mapping[str, Any]], arms: Sequence[str]) -> list[N
             for part, own in report["parts"].items():
                 if model in own:
                     found += _of(own[model], part, arm, run)
-    complete: dict[tuple[str, str, str, int | None], int] = {}
-    for one in found:
-        key = (one.part, one.kind, one.measure, one.x)
-        complete[key] = complete.get(key, 0) + 1
-    wanted = len(reports) * len(arms)
-    return [n for n in found if complete[n.part, n.kind, n.measure, n.x] == wanted]
+    counts = Counter(_key(one) for one in found)
+    return [one for one in found if counts[_key(one)] == len(reports) * len(arms)]
+
+
+def _key(one: Number) -> tuple[str, str, str, int | None]:
+    """What the numbers of all arms and runs have in common."""
+    return one.part, one.kind, one.measure, one.x
 
 
 def compared(found: Sequence[Number], arms: Sequence[str]) -> list[Compared]:
     """Every number over all runs, in the order of the first run."""
     values: dict[tuple[str, str, str, int | None], dict[str, list[float]]] = {}
     for one in found:
-        by_arm = values.setdefault((one.part, one.kind, one.measure, one.x), {})
+        by_arm = values.setdefault(_key(one), {})
         by_arm.setdefault(one.arm, []).append(one.value)
     return [
         Compared(

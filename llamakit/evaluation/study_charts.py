@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -69,5 +70,5 @@ def _lines(arms: Sequence[str], places: Mapping[int, Compared], x_label: str, y_
 
 def _ends(estimate: Estimate) -> tuple[float, float]:
     """The interval, or the value alone where one run knows of none."""
-    known = estimate.low == estimate.low
+    known = math.isfinite(estimate.low)
     return (estimate.low, estimate.high) if known else (estimate.value, estimate.value)

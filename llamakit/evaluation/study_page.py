@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from llamakit.artifacts.page import Cell, Page, shown
@@ -76,7 +77,7 @@ def _cell(one: Compared, arm: str) -> Cell:
         return cell
     difference = one.differences[arm]
     note = f"{cell.note}; {difference.value:+.3g}"
-    if difference.low == difference.low:  # one run knows of no interval
+    if math.isfinite(difference.low):  # one run knows of no interval
         note += f" [{difference.low:+.3g}, {difference.high:+.3g}]"
     return Cell(cell.value, note, strong=one.clear(arm))
 

@@ -1,6 +1,7 @@
 """Tokens become a base model."""
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Interval
@@ -15,6 +16,7 @@ from llamakit.stages.stage import Answer, Outcome, Stage
 if TYPE_CHECKING:
     from llamakit.model.config import ModelConfig
     from llamakit.text.tokens import TokenStore
+    from llamakit.text.vocabulary import Vocabulary
     from llamakit.training.watch import Watcher
 
 # Beyond the shape. The llama2 rows are the paper's §2.2; those of the small models were chosen so
@@ -229,9 +231,9 @@ class Pretrain(Stage):
         warn_of_slow_bf16(self.dtype, device, draft.events)
         rows = max(1, self.batch_tokens // self.seq_len)
         micro_rows = min(rows, self.micro_batch)
-        batches = PackedDocuments(
+        packed = partial(
+            PackedDocuments,
             store,
-            store.order,
             seq_len=self.seq_len,
             rows=rows,
             micro_rows=micro_rows,
@@ -239,6 +241,7 @@ class Pretrain(Stage):
             isolate_documents=self.isolate_documents,
             share=parallel.rows,
         )
+        batches = packed(order=store.order)
         steps = self._steps(batches.tokens_per_epoch, rows * self.seq_len)
         plan = TrainingPlan(
             steps=steps,
@@ -262,20 +265,9 @@ class Pretrain(Stage):
         )
         validation = []
         if len(store.validation) and self.validation_tokens:
-            held_out = PackedDocuments(
-                store,
-                store.validation,
-                seq_len=self.seq_len,
-                rows=rows,
-                micro_rows=micro_rows,
-                seed=self.seed,
-                isolate_documents=self.isolate_documents,
-                shuffle=False,
-                share=parallel.rows,
-            )
+            held_out = packed(order=store.validation, shuffle=False)
             validation = list(held_out.once(self.validation_tokens))
         validation_tokens = parallel.total(sum(batch.tokens for batch in validation))
-        epochs = steps * rows * self.seq_len / batches.tokens_per_epoch
         with threads(self.threads):
             here = this_device(device, self.dtype)
         meter = Meter(
@@ -286,13 +278,14 @@ class Pretrain(Stage):
             assumed=assumed,
         )
         sources = batches.tokens_by_source(steps)
+        vocabulary = load_vocabulary(source.path)
         # What is divided is too large for one process to hold, even once.
         with torch.device("cpu" if parallel.whole else "meta"):
             model = Transformer(config, seed=self.seed)
         metrics = train_language_model(
             draft,
             model,
-            load_vocabulary(source.path),
+            vocabulary,
             batches,
             plan,
             validation=validation,
@@ -302,13 +295,16 @@ class Pretrain(Stage):
             about="A base language model: it continues text and does not answer as an assistant.",
             facts={
                 "batch": f"{rows * self.seq_len:,} tokens",
-                "data": f"{batches.tokens_per_epoch:,} tokens, read {epochs:.3g} times",
+                "data": f"{batches.tokens_per_epoch:,} tokens, read"
+                f" {steps * rows * self.seq_len / batches.tokens_per_epoch:.3g} times",
                 "data digest": source.digest[:16],
             },
             parallel=parallel,
             weights=None if parallel.whole else drawn_weights(model, config, self.seed),
             meter=meter,
-            watchers=self._watchers(draft, store, texts=bool(validation) and parallel.whole),
+            watchers=self._watchers(
+                draft, store, vocabulary, texts=bool(validation) and parallel.whole
+            ),
             sources=sources,
         )
         if not parallel.leads:
@@ -324,21 +320,23 @@ class Pretrain(Stage):
         }
         measured = "validation_loss" if validation else "loss"
         headline = f"{measured.replace('_', ' ')} {metrics[measured]:.3f}"
-        usage = meter.usage(read_metrics(draft.log / METRICS_FILE))
-        return Outcome(counts=counts, metrics=metrics, headline=headline, usage=usage)
+        return Outcome(
+            counts=counts,
+            metrics=metrics,
+            headline=headline,
+            usage=meter.usage(read_metrics(draft.log / METRICS_FILE)),
+        )
 
     def _watchers(
-        self, draft: Draft[Model], store: "TokenStore", *, texts: bool
+        self, draft: Draft[Model], store: "TokenStore", vocabulary: "Vocabulary", *, texts: bool
     ) -> "list[Watcher]":
         """Trackers that were asked for, and sample texts where one process holds the model."""
-        from llamakit.model.weights import load_vocabulary
         from llamakit.training.samples import Samples, beginnings
         from llamakit.training.trackers import trackers
 
         watchers: list[Watcher] = [*trackers(self.track, draft.log, self.config(), draft.events)]
         if texts:
             assert self.seq_len is not None
-            vocabulary = load_vocabulary(draft.input(self.tokens).path)
             chosen = beginnings(store, self.seq_len)
             watchers.append(
                 Samples(draft.log, vocabulary, chosen, compiled=self.compile, events=draft.events)
