@@ -1,6 +1,6 @@
 """A pipeline file: TOML in, checked stages out. Nothing is run or resolved here.
 
-TOML text --params, --set, each--> StageSpec per artifact, in order --check--> PipelineSpec
+TOML tables --params, --set, each--> StageSpec per artifact, in order --check--> PipelineSpec
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 
 from llamakit.artifacts.store import check_name
 from llamakit.errors import InputError, LlamakitError, UsageError, nearest
+from llamakit.pipeline.include import read_tables
 from llamakit.pipeline.repeat import Copy, copies, resolved
 from llamakit.stages.fields import Field, fields_of
 from llamakit.stages.registry import load_stage
@@ -119,13 +120,9 @@ def read_pipeline(path: Path, settings: Sequence[str] = ()) -> PipelineSpec:
 
     Raises:
         UsageError: not TOML, an unknown stage, key or parameter, a cycle, a wrong kind of input.
+        InputError: the file, or one that it includes, is not there.
     """
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror})", where=str(path)) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"not TOML ({error})", where=str(path)) from None
+    values = read_tables(path)
     for setting in settings:
         _apply(values, setting)
     try:
@@ -173,7 +170,8 @@ def _stages(values: Mapping[str, Any]) -> list[StageSpec]:
     for key in values:
         if key not in ("params", "stages"):
             raise UsageError(
-                f"there is no top-level key {key!r}", fix="A pipeline has [params] and [stages.…]."
+                f"there is no top-level key {key!r}",
+                fix="A pipeline has include, [params] and [stages.…].",
             )
     params, tables = values.get("params", {}), values.get("stages", {})
     if not isinstance(params, dict) or not isinstance(tables, dict) or not tables:
