@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from functools import cached_property
 from itertools import accumulate
 
 from llamakit.corpus.pii import numbering
 from llamakit.corpus.pii.checksums import weighted
-from llamakit.corpus.pii.context import names_other_number
+from llamakit.corpus.pii.phone_words import LONGEST_PLACEHOLDER, SAID, Before
 
-_NEAR = 48
 _GROUP = re.compile(r"\d+")
 _NANP = re.compile(
     r"(?:\+?1[ .\-]?)?(?:\([2-9]\d{2}\)[ .\-]?|[2-9]\d{2}[ .\-/\u2011\u2013]{1,2})"
@@ -24,47 +22,13 @@ _DATE = re.compile(
     r"|\A\d{5}-\d{4}\Z"  # a ZIP code with its four
 )
 _DECIMAL = re.compile(r"\d+\.\d+(?:[ /-]+\d+\.\d+)?\Z")
-_WORDS = {
-    "tel", "tels", "telefax", "phone", "phones", "telephone", "fon", "fone", "call", "calls",
-    "calling", "caller", "mobile", "mobil", "cell", "cellular", "fax", "whatsapp", "dial",
-    "dialing", "dialling", "ring", "pager", "handy", "móvil", "movil", "celular", "portable",
-    "rufen", "appeler", "appelez", "ligue", "ligar", "liga", "тел", "hotline", "helpline", "sms",
-    "voice", "voicemail", "landline", "extension", "switchboard", "signal", "telegram", "gsm",
-    "tlf", "puh", "tél", "telp", "telepon", "mobitel", "matkapuhelin", "soita", "τηλ", "моб",
-    "cep", "bel", "gọi", "sđt", "hubungi",
-}  # fmt: skip
-_STEMS = (
-    "reach", "contact", "answer", "registered", "text", "messag", "subscri", "telefo", "teléfo",
-    "téléph", "teleph", "phonen", "mobiln", "handyn", "rufnum", "llam", "llám", "chiam", "puhelin",
-    "telefón", "телефон", "mobiele", "mobilt", "kontakt", "contat", "cellul", "telem", "τηλέφ",
-    "τηλεφ", "κινητ", "tālru", "звон", "дзвон", "aray", "zadzwo", "volej", "sunați", "hívja",
-    "joignable", "erreichba", "обади",
-)  # fmt: skip
-# Found anywhere before the number: scripts that join words, or split them at vowel signs.
-_SIGNS = (
-    "☎", "📞", "📱", "電話", "电话", "手机", "手機", "携帯", "联系", "聯絡", "拨打", "撥打", "致电",
-    "전화", "연락처", "휴대폰", "핸드폰", "โทร", "טלפון", "נייד", "هاتف", "جوال", "اتصل", "تلفن",
-    "موبایل", "فون", "फ़ोन", "फोन", "मोबाइल", "điện thoại", "di động", "whats app", "whats-app",
-)  # fmt: skip
-_LABEL = re.compile(
-    r"(?<!\w)(?:(?:ph|mob|cel|kom|hp|[tmfhwpo])[.:]{1,2}|(?:my|our|your|her|his) number(?: is)?:?)"
-    r"\s{0,2}\Z",
-    re.IGNORECASE,
-)
-# What llamakit writes in the place of a find says nothing of the numbers after it.
-_PLACEHOLDER = re.compile(r"<[A-Z_]{2,16}(?:_[0-9a-f]{4,16})?>")
 _AFTER_PLACEHOLDER = re.compile(r"<[A-Z_]{2,16}(?:_[0-9a-f]{4,16})?>[ .\-/()\u00a0]{0,3}\Z")
-_LONGEST_PLACEHOLDER = 36
-_ANOTHER = re.compile(
-    r"(<PHONE(?:_[0-9a-f]{4,16})?>)?\s{0,3}(?:[/&]|or|and|und|oder|et|ou|y|o|e|или|и|或)\s{0,3}\Z"
-)
 _JOINED = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3]")
 _MAIL = re.compile(r"[\w.+-]{0,64}@")
 _VERSION = re.compile(r"\d{1,5}(?:\.\d{1,5}){2,}")
 _ABROAD = re.compile(r"\(?(?:\+|00[^0])")
 _HEX = re.compile(r"-(?=[a-f]*\d)[0-9a-f]{4,}")  # the rest of a UUID
 _ISBN = re.compile(r"\d{1,5}-\d{1,7}-\d{1,6}-\d")
-_WORD = re.compile(r"[^\W\d_]+")
 _WORDS_AFTER = re.compile(
     r"[ \t]{0,2}[-,(/]?[ \t]{0,2}(?:office|mobile|home|work|fax|cell|phone|tel|desk|direct"
     r"|pager|voice)\b",
@@ -75,6 +39,14 @@ _EXTENSION = re.compile(
     r"|;ext=)[ \t.:]{0,2}\d{1,6}(?!\w)",
     re.IGNORECASE,
 )
+# Groups that neither millions ("35 701 862") nor insurance numbers have, all set apart alike.
+_STYLED = re.compile(
+    r"(?!\d{1,3}([ \u00a0\u202f])(?:\d{3}\1)*\d{3}\Z)(?!\d{3}.\d{2}.\d{4}\Z)"
+    r"\d{1,4}([ \-\u00a0\u202f])(?:\d{2,4}\2)+\d{2,4}|[3-9]\d{2} [2-9]\d{6}"
+)
+_NEAR = 12
+# What llamakit writes in the place of a find had figures, or may have had.
+_FIGURES = re.compile(r"\d|<(?:[A-Z_]|\Z)|(?:[A-Z]|_[0-9a-f]{1,16}|\A)>")
 _FEWEST_DIGITS, _MOST_DIGITS = 7, 15
 _MOST_GROUPS = 8
 _MOST_NATIONAL_GROUPS = 6
@@ -152,9 +124,9 @@ def _longest(
     ends = list(accumulate(stop - start for start, stop in groups[first : first + _MOST_GROUPS]))
     if ends[-1] < _FEWEST_DIGITS:
         return None
-    before = _Before(text, begin, another)
+    before = Before(text, begin, another)
     alone = first == 0 and not _AFTER_PLACEHOLDER.search(
-        text, max(0, begin - _LONGEST_PLACEHOLDER), begin
+        text, max(0, begin - LONGEST_PLACEHOLDER), begin
     )
     for ahead in range(len(ends) - 1, -1, -1):
         if ends[ahead] < _FEWEST_DIGITS:
@@ -172,8 +144,11 @@ def _longest(
         number = number[around:]  # "(see 030 1234567, or …": the bracket is not the number's
         sizes = tuple(stop - start for start, stop in groups[first : last + 1])
         said_after = _WORDS_AFTER.match(text, finish)
-        if _is_phone(number, sizes, before, regions, alone=alone) or (
-            said_after and _is_phone(number, sizes, _SAID, regions, alone=alone)
+        lonely = alone and last == len(groups) - 1
+        if (
+            _is_phone(number, sizes, before, regions, alone=alone)
+            or (said_after and _is_phone(number, sizes, SAID, regions, alone=alone))
+            or (lonely and _is_styled(text, begin + around, finish, sizes, before, regions))
         ):
             return begin + around, last, finish
     return None
@@ -192,40 +167,8 @@ def _goes_on(text: str, end: int) -> bool:
     return _MAIL.match(text, end) is not None or _HEX.match(text, end) is not None
 
 
-class _Before:
-    """What the words before a number say of it, found out when first asked."""
-
-    def __init__(self, text: str, begin: int, another: int = 0) -> None:
-        self._text, self._begin, self._another = text, begin, another
-
-    @cached_property
-    def said(self) -> bool:
-        """Whether a word not far before, or a number right before, says that a telephone number
-        follows."""
-        low = max(0, self._begin - _NEAR - _LONGEST_PLACEHOLDER)
-        window = self._text[low : self._begin]
-        more = _ANOTHER.search(window.lower().replace("<phone", "<PHONE"))
-        if more and (more[1] or 0 < self._another == self._begin - len(more[0])):
-            return True
-        window = _PLACEHOLDER.sub(" ", window)[-_NEAR:].lower()
-        words = _WORD.findall(window)
-        if words and low and window[0].isalpha():
-            del words[0]  # its beginning may be cut off
-        if any(word in _WORDS or word.startswith(_STEMS) for word in words):
-            return True
-        return any(sign in window for sign in _SIGNS) or _LABEL.search(window) is not None
-
-    @cached_property
-    def other(self) -> bool:
-        """Whether the words right before call it an order, a price, a serial number …"""
-        return names_other_number(self._text, self._begin)
-
-
-_SAID = _Before("tel ", 4)
-
-
 def _is_phone(
-    number: str, sizes: tuple[int, ...], before: _Before, regions: tuple[str, ...], *, alone: bool
+    number: str, sizes: tuple[int, ...], before: Before, regions: tuple[str, ...], *, alone: bool
 ) -> bool:
     """`alone`: no other group of digits stands right before, of which this may be the end."""
     brackets = number.count("(")
@@ -252,13 +195,40 @@ def _is_phone(
     return trunk and brackets < 2 and numbering.written_somewhere(digits, sizes, regions)
 
 
+def _is_styled(
+    text: str,
+    begin: int,
+    finish: int,
+    sizes: tuple[int, ...],
+    before: Before,
+    regions: tuple[str, ...],
+) -> bool:
+    """Whether a number without any word for it can hardly be something else: grouped as a country
+    groups the numbers it gives out, not as amounts are, and no other figures near, as there are in
+    tables, dumps and sums."""
+    number = text[begin:finish]
+    if (
+        sum(sizes) <= _FEWEST_DIGITS
+        or _STYLED.fullmatch(number) is None
+        or _DATE.search(number)
+        or before.other
+    ):
+        return False
+    extension = _EXTENSION.match(text, finish)
+    after = extension.end() if extension else finish
+    around = text[max(0, begin - _NEAR) : begin], text[after : after + _NEAR]
+    if any(_FIGURES.search(window) for window in around):
+        return False
+    return numbering.written_somewhere("".join(_GROUP.findall(number)), sizes, regions)
+
+
 def _given_out(digits: str) -> bool:
     """Whether North America's plan gives the number out."""
     known = numbering.plans(numbering.regions_of("1"), len(digits))
     return any(one.valid(digits) for one in known)
 
 
-def _is_international(number: str, digits: str, before: _Before) -> bool:
+def _is_international(number: str, digits: str, before: Before) -> bool:
     # After a + nothing but a telephone number is meant, so the right length is enough; two zeros
     # begin other numbers too. Where a word says so, an old or a mistyped number is one as well.
     plus = "+" in number[:3]

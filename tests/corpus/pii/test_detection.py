@@ -114,11 +114,28 @@ FOUND = [
      "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", "credential"),
     ("https://hooks.slack.com/services/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",
      "hooks.slack.com/services/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", "credential"),
+    ("Mobiel: 05/ 052 00 02", "05/ 052 00 02", "phone"),
     ("Passwort: eKhDzw1yM", "eKhDzw1yM", "credential"),
     ("mot de passe\u00a0: UW8SXZvSV", "UW8SXZvSV", "credential"),
 ]  # fmt: skip
 
+# Told by their groups alone: only where no other figures stand near.
+BY_GROUPS = [
+    ("She left 35 70 86 92 on the pad", "35 70 86 92", "phone"),
+    ("Smith\t943 57 87 20\tParis", "943 57 87 20", "phone"),
+    ("Jane Doe, 606-084-293, Springfield", "606-084-293", "phone"),
+    ("(158 2617 5513)", "158 2617 5513", "phone"),
+    ("- 300 3815688", "300 3815688", "phone"),
+    ("note 861 448 5234 ext. 3114", "861 448 5234 ext. 3114", "phone"),
+]
+
 DECOYS = [
+    "606 084 293 people and 69 406 617 more",
+    "12 35 70 86 92 and\n20 35 70 86 92 21",
+    "row 7: 35 70 86 92",
+    "35 70 86 92\n35 70 86 93\n35 70 86 94",
+    "1-800-388-PLUS",
+    "order 943 57 87 20",
     "meet us @ noon, @home and user@localhost",
     "icon@2x.png",
     "on 2024-05-17, 17.05.2024 and 5/17/2024",
@@ -162,7 +179,7 @@ DECOYS = [
 ]
 
 
-@pytest.mark.parametrize(("text", "secret", "kind"), FOUND)
+@pytest.mark.parametrize(("text", "secret", "kind"), [*FOUND, *BY_GROUPS])
 def test_found_where_it_stands(text: str, secret: str, kind: str) -> None:
     spans = find_pii(text, KINDS, REGIONS)
     assert [(text[s.start : s.end], s.kind) for s in spans] == [(secret, kind)]
@@ -191,7 +208,9 @@ def test_a_number_after_a_number() -> None:
         "Message-Id: <9304201120.AA03219@host.example>, 30 901820",
         "fax 212-555-0123 12 345 67 89 10 2000 3000",
         "key 12345678 name 7654321, call 020 7946 0018, then 7654321 pieces of 1234567",
-        *(text for text, _, _ in FOUND),
+        "35 70 86 92, mail a@b.example or 35 70 86 92",
+        "35 70 86 92 or 93.184.216.34",
+        *(text for text, _, _ in [*FOUND, *BY_GROUPS]),
         *DECOYS,
     ],
 )
