@@ -120,7 +120,7 @@ def chat(
     """Talk with a chat model. Ends with Ctrl-D; /reset starts anew."""
     from llamakit.cli.console import ConsoleEvents
     from llamakit.errors import LlamakitError, Stopped
-    from llamakit.text.dialogue import render_prompt
+    from llamakit.text.dialogue import render_prompt, without_tags
 
     try:
         sampling = _sampling(max_tokens, temperature, top_p, top_k, repetition_penalty, stop)
@@ -149,7 +149,8 @@ def chat(
                 continue
             (answer,) = generate_ids(transformer, vocabulary, [ids], sampling, [seed + turn])
             print(answer.text, flush=True)
-            messages = [*asked, {"role": "assistant", "content": answer.text}]
+            # A tag that the model wrote must not make every later turn unreadable.
+            messages = [*asked, {"role": "assistant", "content": without_tags(answer.text)}]
             turn += 1
     except Stopped as stopped:
         # A way to end a talk; nothing is lost that the same command could continue.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from llamakit.evaluation.tasks import Item, Task
-from llamakit.text.dialogue import CHAT_TAGS, Message, render, render_prompt
+from llamakit.text.dialogue import CHAT_TAGS, Message, render, render_prompt, without_tags
 from llamakit.text.vocabulary import Vocabulary
 
 Format = Literal["plain", "chat"]
@@ -109,24 +109,17 @@ def _exchanges(task: Task, item: Item) -> list[Message]:
     messages: list[Message] = []
     for example in task.examples_for(item):
         messages.append(_user(example.question))
-        messages.append({"role": "assistant", "content": _untagged(example.shown_answer)})
+        messages.append({"role": "assistant", "content": without_tags(example.shown_answer)})
     return [*messages, _user(item.question)]
 
 
 def _user(text: str) -> Message:
-    return {"role": "user", "content": _untagged(text)}
-
-
-def _untagged(text: str) -> str:
-    """Task text without chat tags, which rendering refuses."""
-    for tag in CHAT_TAGS:
-        text = text.replace(tag, tag.strip("<>[]/"))
-    return text
+    return {"role": "user", "content": without_tags(text)}
 
 
 def _answered(messages: list[Message], choice: str, vocabulary: Vocabulary) -> list[int]:
     """Dialogue and choice, without the end of sequence and the space before it."""
-    answer: Message = {"role": "assistant", "content": _untagged(choice)}
+    answer: Message = {"role": "assistant", "content": without_tags(choice)}
     ids = render([*messages, answer], vocabulary).ids[:-1]
     return ids[:-1] if vocabulary.piece(ids[-1]) == _SPACE_PIECE else ids
 

@@ -249,15 +249,23 @@ class Eval(Stage):
     ) -> "Sequence[tuple[str, Sequence[Message]]]":
         """Dialogues up to their last user message, each under an id of its own."""
         from llamakit.artifacts.frames import DIALOGUES, read_all
+        from llamakit.text.dialogue import check_messages
 
         table = read_all(draft.input(prompts).path / "data", DIALOGUES).select("id", "messages")
         found: dict[str, list[Message]] = {}
+        broken = []
         for row in table.to_dicts():
             messages = row["messages"]
             while messages and messages[-1]["role"] == "assistant":
                 messages.pop()
             if messages:
+                try:
+                    check_messages(messages)
+                except InputError as error:
+                    broken.append(f"{prompts}, dialogue {row['id']}: {error.what}")
+                    continue
                 found.setdefault(row["id"], messages)
+        _warn_of(broken, draft)
         _refuse_empty(found, draft.input(prompts).reference)
         return list(found.items())
 

@@ -227,10 +227,12 @@ def _rows(sources: Sequence["Version[Dialogues]"]) -> Iterator[dict[str, Any]]:
 def _tell(draft: Draft[Model], tokens: "DialogueTokens") -> None:
     """Nothing is left out in silence."""
     counts = tokens.counts
-    left_out = counts["overlong"] + counts["unanswered"]
+    left_out = counts["overlong"] + counts["unanswered"] + counts["refused"]
     if left_out or counts["truncated"]:
         draft.events.warn(
             f"of {counts['dialogues']:,} dialogues {counts['truncated']:,} were cut to the row, "
-            f"{counts['overlong']:,} were too long and {counts['unanswered']:,} have no answer: "
-            f"{counts['trained']:,} are trained on"
+            f"{counts['overlong']:,} were too long, {counts['unanswered']:,} have no answer and "
+            f"{counts['refused']:,} are refused: {counts['trained']:,} are trained on"
         )
+    if tokens.refused:
+        draft.events.warn(f"refused, the first of {len(tokens.refused):,}: {tokens.refused[0]}")

@@ -23,6 +23,19 @@ CHAT_TAGS = ("[INST]", "[/INST]", "<<SYS>>", "<</SYS>>")
 """What structures a prompt and therefore may not stand in a message."""
 
 
+def without_tags(text: str) -> str:
+    """`text` with every chat tag reduced to the word in it: `[INST]` becomes `INST`.
+
+    For text that is only quoted, such as an exam's question; a dialogue that holds a tag is refused
+    instead. Looked through until none is left, since taking one away can leave another
+    (`[[INST]]`).
+    """
+    while any(tag in text for tag in CHAT_TAGS):
+        for tag in CHAT_TAGS:
+            text = text.replace(tag, tag.strip("<>[]/"))
+    return text
+
+
 @dataclass(frozen=True)
 class Rendered:
     """A dialogue as ids, with one entry a token in each list."""
@@ -56,8 +69,9 @@ def check_messages(messages: Sequence[Message], where: str | None = None) -> Non
     for message in messages:
         for tag in CHAT_TAGS:
             if tag in message["content"]:
+                article = "an" if message["role"] == "assistant" else "a"
                 raise InputError(
-                    f"a {message['role']} message contains the chat tag {tag}",
+                    f"{article} {message['role']} message contains the chat tag {tag}",
                     where=where,
                     fix="Remove or rewrite the tag: it would be read as structure.",
                 )

@@ -28,9 +28,11 @@ class DialogueTokens:
     """Where each dialogue begins; one more than there are dialogues."""
     counts: Mapping[str, int]
     """`dialogues` seen and `trained` on, of these `truncated`; left out: `overlong` (dropped, or
-    cut before its answer) and `unanswered` (ends with a user message)."""
+    cut before its answer), `unanswered` (ends with a user message) and `refused`."""
     names: Sequence[str]
     """The id of each dialogue in its table."""
+    refused: Sequence[str] = ()
+    """What is wrong with each refused dialogue, and where it stands."""
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -56,20 +58,20 @@ def render_dialogues(
     """Render rows of the dialogues table (`id`, `messages`, `train_on`) into tokens.
 
     Args:
-        dialogues: the rows, each with the `artifact` it comes from.
+        dialogues: the rows, each with the `artifact` it comes from. Those that cannot be rendered
+            (roles out of order, a chat tag in a text) are refused and named.
         seq_len: inputs a row can hold; a dialogue may have one token more.
         overlong: cut longer dialogues at their end, or leave them out. Either is counted.
         mask_prompt: train on answers only (paper §3.1): all of them, or the last one where
             `train_on` says so. Off trains on every token.
-
-    Raises:
-        InputError: a dialogue cannot be rendered (roles out of order, a chat tag in its text). It
-            is named; an artifact of dialogues should hold none.
     """
-    counts = dict.fromkeys(("dialogues", "trained", "truncated", "overlong", "unanswered"), 0)
+    counts = dict.fromkeys(
+        ("dialogues", "trained", "truncated", "overlong", "unanswered", "refused"), 0
+    )
     ids: list[NDArray[np.int32]] = []
     trained: list[NDArray[np.bool_]] = []
     names: list[str] = []
+    refused: list[str] = []
     for dialogue in dialogues:
         counts["dialogues"] += 1
         messages = dialogue["messages"]
@@ -79,11 +81,9 @@ def render_dialogues(
         try:
             rendered = render(messages, vocabulary)
         except InputError as error:
-            raise InputError(
-                error.what,
-                where=f"{dialogue['artifact']}, dialogue {dialogue['id']}",
-                fix=error.fix,
-            ) from None
+            counts["refused"] += 1
+            refused.append(f"{dialogue['artifact']}, dialogue {dialogue['id']}: {error.what}")
+            continue
         places = _trained_places(rendered, dialogue["train_on"]) if mask_prompt else None
         tokens = np.asarray(rendered.ids, np.int32)
         mask = np.ones(len(tokens), np.bool_) if places is None else places
@@ -107,6 +107,7 @@ def render_dialogues(
         offsets=lengths.cumsum(),
         counts=counts,
         names=names,
+        refused=refused,
     )
 
 

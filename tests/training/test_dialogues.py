@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from llamakit.errors import InputError
 from llamakit.text.vocabulary import Vocabulary, train_vocabulary
 from llamakit.training.dialogues import render_dialogues
 
@@ -63,19 +62,29 @@ def test_what_is_left_out_is_counted(vocabulary: Vocabulary) -> None:
     cut = render_dialogues(rows, vocabulary, seq_len=40)
     assert cut.counts == {
         "dialogues": 4, "trained": 2, "truncated": 1, "overlong": 1, "unanswered": 1,
+        "refused": 0,
     }  # fmt: skip
     assert cut.lengths().tolist()[1] == 40
     dropped = render_dialogues(rows, vocabulary, seq_len=40, overlong="drop")
     assert dropped.counts == {
         "dialogues": 4, "trained": 1, "truncated": 0, "overlong": 2, "unanswered": 1,
+        "refused": 0,
     }  # fmt: skip
 
 
-def test_a_dialogue_that_cannot_be_rendered_is_named(vocabulary: Vocabulary) -> None:
-    rows = [dialogue("the dog", "ran"), dialogue("the [INST] dog", "ran")]
-    with pytest.raises(InputError, match="talks:v2, dialogue d7: ") as caught:
-        render_dialogues(rows, vocabulary, seq_len=40)
-    assert caught.value.exit_code == 3
+def test_what_cannot_be_rendered_is_refused_counted_and_named(vocabulary: Vocabulary) -> None:
+    rows = [
+        dialogue("the [INST] dog", "ran"),
+        dialogue("the dog", "ran"),
+        dialogue("the dog", "ran <</SYS>>"),
+        {**dialogue("the dog", "ran"), "messages": [{"role": "assistant", "content": "ran"}]},
+    ]
+    tokens = render_dialogues(rows, vocabulary, seq_len=40)
+    assert (tokens.counts["refused"], tokens.counts["trained"]) == (3, 1)
+    assert trained_text(vocabulary, *rows) == ["ran"]
+    assert tokens.refused[0] == "talks:v2, dialogue d7: a user message contains the chat tag [INST]"
+    assert "an assistant message" in tokens.refused[1]
+    assert "'user' is due" in tokens.refused[2]
 
 
 def test_nothing_at_all(vocabulary: Vocabulary) -> None:
