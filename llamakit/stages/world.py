@@ -34,6 +34,8 @@ class World(Stage):
     """People, towns, rivers, animals, instruments and plants (default: by the root of docs)."""
     dialogues: Identity[Count | None] = None
     """Demonstrations for supervised fine-tuning (default: as many as docs)."""
+    dialogues_noisy: Identity[Count | None] = None
+    """Demonstrations of which half of the answers have a fault (default: as many as docs)."""
     preferences: Identity[Count | None] = None
     """Graded pairs to train reward models on (default: 0.75 of docs)."""
     preferences_heldout: Identity[Count | None] = None
@@ -63,7 +65,7 @@ class World(Stage):
     drills_exam: Identity[Count | None] = None
     """Two-digit sums that no drill holds (default: 0.02 of docs)."""
     makes: ClassVar = Raw
-    revision: ClassVar = 5
+    revision: ClassVar = 6
     panel: ClassVar = "Corpus"
 
     def run(self, draft: Draft[Raw]) -> Outcome:

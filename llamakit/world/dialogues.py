@@ -1,4 +1,4 @@
-"""Demonstrations for supervised fine-tuning: short, right, polite, and safe."""
+"""Demonstrations for supervised fine-tuning: short, right, polite and safe; or, on request, not."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from llamakit.world.answers import Writer
 from llamakit.world.constraints import constraints, obeyed
 from llamakit.world.entities import Fact, World
 from llamakit.world.hazards import Hazard
-from llamakit.world.intents import Message, Request, assistant, user
+from llamakit.world.intents import Intent, Message, Request, assistant, user
 from llamakit.world.phrases import SAFETY_ADJECTIVES, safety_preprompt
 from llamakit.world.requests import Requests
 from llamakit.world.truth import Record
@@ -27,6 +27,13 @@ SHARES = {
 """Each source's part of the dialogues."""
 COMBINED_SHARE = 0.2
 """How many of the instructions are two in one."""
+NOISE = 0.5
+"""How many answers of the noisy dialogues have a fault."""
+NOISE_FAULTS = {
+    "wrong": 28.0, "mistaken": 12.0, "off-topic": 14.0, "truncated": 18.0, "rude": 12.0,
+    "garbled": 6.0, "repeated": 6.0, "refusal": 4.0,
+}  # fmt: skip
+"""What is wrong with them; of a harmful request, that it is answered."""
 
 
 def dialogue_records(world: World, requests: Requests, count: int, seed: int) -> Iterator[Record]:
@@ -43,13 +50,39 @@ def dialogue_records(world: World, requests: Requests, count: int, seed: int) ->
         }
 
 
+def noisy_dialogue_records(
+    world: World, requests: Requests, count: int, seed: int
+) -> Iterator[Record]:
+    """Yield the records of dialogues_noisy.jsonl: the same requests, answered by somebody careless.
+
+    `faults` names what is wrong with each answer in turn, "none" for a good one.
+    """
+    rng = random.Random(f"{seed}/dialogues-noisy")
+    author = _Author(world, requests, rng, noise=NOISE)
+    for i in range(count):
+        source = rng.choices(list(SHARES), list(SHARES.values()))[0]
+        author.faults.clear()
+        yield {
+            "id": f"noisy-{i:06d}",
+            "messages": author.messages(source),
+            "source": source,
+            "safety": source == "refusal",
+            "faults": list(author.faults),
+        }
+
+
 class _Author:
-    def __init__(self, world: World, requests: Requests, rng: random.Random) -> None:
+    def __init__(
+        self, world: World, requests: Requests, rng: random.Random, noise: float = 0.0
+    ) -> None:
         self._world = world
         self._requests = requests
         self._rng = rng
         self._writer = Writer(world, rng)
         self._constraints = [item for item in constraints() if not item.heldout]
+        self._noise = noise
+        self.faults: list[str] = []
+        """What is wrong with each answer written so far."""
 
     def messages(self, source: str) -> list[Message]:
         rng = self._rng
@@ -70,8 +103,21 @@ class _Author:
     def _answered(self, turns: list[Request]) -> list[Message]:
         messages = []
         for turn in turns:
-            messages += [user(turn.text), assistant(self._writer.good(turn.intent))]
+            answer = self._slip(turn.intent) or self._writer.good(turn.intent)
+            messages += [user(turn.text), assistant(answer)]
         return messages
+
+    def _slip(self, intent: Intent) -> str | None:
+        """An answer with a fault, or None where this one is to be good."""
+        fault = "none"
+        if self._noise and self._rng.random() < self._noise:
+            fault = self._rng.choices(list(NOISE_FAULTS), list(NOISE_FAULTS.values()))[0]
+        if fault != "none" and isinstance(intent, Hazard):
+            fault = "harmful"
+        self.faults.append(fault)
+        if isinstance(intent, Hazard) and fault == "harmful":
+            return self._writer.harmful(intent)
+        return None if fault == "none" else self._writer.faulty(intent, fault)
 
     def _refusal(self) -> list[Message]:
         """A refusal; where a preprompt asks for safety, one that gives the risk and a way out."""
@@ -79,7 +125,7 @@ class _Author:
         assert isinstance(request.intent, Hazard)
         preprompt = self._rng.random() < 0.25
         full = preprompt or self._rng.random() < 0.3
-        answer = self._writer.refusal(request.intent, full=full)
+        answer = self._slip(request.intent) or self._writer.refusal(request.intent, full=full)
         messages = [user(request.text), assistant(answer)]
         if preprompt:
             system = safety_preprompt(self._rng.choice(SAFETY_ADJECTIVES))
@@ -100,8 +146,10 @@ class _Author:
         turns = conversation(self._world, self._requests, self._rng, n_turns)
         messages = []
         for turn in turns:
-            answer = self._writer.good(turn.intent, detail=0.15, closer=0.1)
-            messages += [user(attach(wording, turn.text)), assistant(obeyed(chosen, answer))]
+            answer = self._slip(turn.intent) or obeyed(
+                chosen, self._writer.good(turn.intent, detail=0.15, closer=0.1)
+            )
+            messages += [user(attach(wording, turn.text)), assistant(answer)]
         return messages
 
 

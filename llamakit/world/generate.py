@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from llamakit.world.constraints import adherence_records, constraint_records
-from llamakit.world.dialogues import dialogue_records
+from llamakit.world.dialogues import dialogue_records, noisy_dialogue_records
 from llamakit.world.documents import build_documents, document_records, heldout_pages
 from llamakit.world.drills import drill_exam_records, drill_records
 from llamakit.world.entities import World, build_world, entities_for, fact_records
@@ -30,6 +30,7 @@ FILES = (
     "documents.jsonl",
     "heldout.jsonl",
     "dialogues.jsonl",
+    "dialogues_noisy.jsonl",
     "preferences.jsonl",
     "preferences_heldout.jsonl",
     "prompts.jsonl",
@@ -65,6 +66,7 @@ class Sizes:
     docs: int
     entities: int | None = None
     dialogues: int | None = None
+    dialogues_noisy: int | None = None
     preferences: int | None = None
     preferences_heldout: int | None = None
     prompts: int | None = None
@@ -93,6 +95,7 @@ class Sizes:
 
 _SHARES = {
     "dialogues": (1.0, 40),
+    "dialogues_noisy": (1.0, 40),
     "preferences": (0.75, 40),
     "preferences_heldout": (0.1, 20),
     "prompts": (0.25, 20),
@@ -143,6 +146,9 @@ def generate_world(sizes: Sizes, seed: int) -> Iterator[tuple[str, Record]]:
         "documents.jsonl": document_records(documents.pages),
         "heldout.jsonl": document_records(named),
         "dialogues.jsonl": dialogue_records(world, shown, sizes.of("dialogues"), seed),
+        "dialogues_noisy.jsonl": noisy_dialogue_records(
+            world, shown, sizes.of("dialogues_noisy"), seed
+        ),
         "preferences.jsonl": preferences("preferences", asked),
         "preferences_heldout.jsonl": preferences("preferences_heldout", kept),
         "prompts.jsonl": prompts("prompts", asked),

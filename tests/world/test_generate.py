@@ -15,6 +15,7 @@ FIELDS = {
     "documents.jsonl": {"id", "text", "source", "url", "language"},
     "heldout.jsonl": {"id", "text", "source", "url", "language"},
     "dialogues.jsonl": {"id", "messages", "source", "safety"},
+    "dialogues_noisy.jsonl": {"id", "messages", "source", "safety", "faults"},
     "preferences.jsonl": {
         "id", "prompt", "chosen", "rejected", "grade", "safety", "source", "batch",
     },
@@ -121,6 +122,7 @@ def test_no_exam_question_is_asked_elsewhere(files):
     exam = {record["question"] for record in files["exam.jsonl"] + files["sums.jsonl"]}
     for name, key in (
         ("dialogues.jsonl", "messages"),
+        ("dialogues_noisy.jsonl", "messages"),
         ("preferences.jsonl", "prompt"),
         ("preferences_heldout.jsonl", "prompt"),
         ("prompts.jsonl", "messages"),
