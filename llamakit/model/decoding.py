@@ -21,6 +21,7 @@ from llamakit.engine.vectors import processor_has_pairs
 from llamakit.model.cache import KVCache
 from llamakit.model.config import ModelConfig
 from llamakit.model.decoding_kernel import advance_bf16, advance_fp32
+from llamakit.model.lora import adapted
 from llamakit.model.product_kernel import BLOCK
 from llamakit.model.transformer import Transformer
 
@@ -66,6 +67,8 @@ def reader_for(model: Transformer) -> Reader:
         for weight in weights
     )
     dtypes = {weight.dtype for weight in weights}
+    # The kernel knows matrices alone: adapters are merged before (`merged_lora`), or torch reads.
+    plain = plain and not any(module.active for module in adapted(model))
     if plain and len(dtypes) == 1 and dtypes <= _WORDS.keys():
         return CompiledReader(model)
     return TorchReader(model)

@@ -60,13 +60,16 @@ class _RMSNorm(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, Tensor, None]:
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, Tensor | None, None]:
         unit, weight, inverse = ctx.saved_tensors
-        weight_grad = (upstream * unit).flatten(0, -2).sum(0, dtype=torch.float32)
+        weight_grad = None
+        if ctx.needs_input_grad[1]:
+            along_rows = (upstream * unit).flatten(0, -2).sum(0, dtype=torch.float32)
+            weight_grad = along_rows.to(weight.dtype)
         slope, wide = (upstream * weight).float(), unit.float()
         along = (slope * wide).mean(dim=-1, keepdim=True)
         x_grad = slope.addcmul_(wide, along, value=-1).mul_(inverse)
-        return x_grad.to(unit.dtype), weight_grad.to(weight.dtype), None
+        return x_grad.to(unit.dtype), weight_grad, None
 
 
 class FeedForward(nn.Module):

@@ -24,6 +24,8 @@ class Import(Stage):
     """The model's folder, or its files: .bin and tokenizer for llama2.c."""
     vocabulary: Input[Vocabulary | Model] | None = None
     """The model's vocabulary, where its files hold none."""
+    adapter: ModelFiles = ()
+    """A LoRA adapter that PEFT or llamakit has saved (its folder), to merge into the model."""
     seq_len: Identity[Annotated[int, Ge(2)] | None] = None
     """Context length of Meta's files, which do not tell it: 4096 by default, as of Llama 2."""
     chat: Identity[bool | None] = None
@@ -38,6 +40,7 @@ class Import(Stage):
         """Open the model where it lies, and write it one file of weights at a time."""
         from llamakit.model.card import imported_card
         from llamakit.model.exchange.legal import card_of, copy_legal_files
+        from llamakit.model.exchange.peft import with_adapter
         from llamakit.model.exchange.sources import format_of, named_files, open_checkpoint
         from llamakit.model.exchange.tokenizers import reads_chat, take_tokenizer, with_rows_for
         from llamakit.model.weights import save_checkpoint
@@ -48,6 +51,8 @@ class Import(Stage):
         given = None if self.vocabulary is None else draft.input(self.vocabulary).path
         vocabulary = take_tokenizer(files, given, draft.work)
         checkpoint = open_checkpoint(files, format_, vocabulary.size, self.seq_len)
+        for adapter in draft.files(self.adapter):
+            checkpoint = with_adapter(checkpoint, adapter.path)
         config = checkpoint.config
         if added := config.vocab_size - vocabulary.size:
             vocabulary = with_rows_for(config.vocab_size, vocabulary, files, draft.work)

@@ -1,6 +1,6 @@
 """Preferences and a chat model become a reward model."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Interval
@@ -71,8 +71,16 @@ class Rm(Stage):
     """Decoupled weight decay."""
     dtype: Identity[Literal["fp32", "bf16"]] = "fp32"
     """What the model computes in; weights are trained in fp32."""
+    lora_rank: Identity[Annotated[int, Ge(0)]] = 0
+    """Rank of the adapters that are trained in place of the model's own weights; 0 trains all. The
+    new output layer is trained either way."""
+    lora_alpha: Identity[Annotated[float, Gt(0)] | None] = None
+    """Adapters count alpha / rank times: by default alpha is twice the rank."""
+    lora_targets: Identity[list[str]] = field(default_factory=lambda: ["q_proj", "v_proj"])
+    """Matrices of each layer with an adapter: q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj,
+    down_proj."""
     seed: Identity[Annotated[int, Ge(0)]] = 0
-    """Seed of the new output layer, the order of pairs and what is mixed in or held out."""
+    """Seed of new weights, the order of pairs and what is mixed in or held out."""
     device: Execution[Literal["auto", "cpu", "cuda"]] = "auto"
     """Where to train: auto takes a GPU if there is one."""
     parallel: Execution[Literal["ddp", "fsdp"]] = "ddp"
@@ -98,6 +106,8 @@ class Rm(Stage):
         from llamakit.alignment.preferences import PairBatches
         from llamakit.alignment.reward import SAFETY_THRESHOLD
         from llamakit.alignment.rm_report import rm_page
+        from llamakit.model.exchange.peft import ADAPTER_FOLDER, write_adapter
+        from llamakit.model.lora import MergedWeights, add_lora, lora_of
         from llamakit.model.weights import (
             load_model,
             load_vocabulary,
@@ -112,11 +122,14 @@ class Rm(Stage):
 
         device = pick_device(self.device)
         warn_of_slow_bf16(self.dtype, device, draft.events)
+        lora = lora_of(self.lora_rank, self.lora_alpha, self.lora_targets, self.command())
         start = draft.input(self.model)
         vocabulary = load_vocabulary(start.path)
         model = reward_from_model(load_model(start.path), self.seed)
+        if lora is not None:
+            add_lora(model, lora, self.seed)
         pairs, heldout, counts = self._pairs(draft, vocabulary, model.config.max_seq_len)
-        parallel = parallel_of(self.parallel, self.tensor_parallel, device)
+        parallel = parallel_of(self.parallel, self.tensor_parallel, device, lora=lora)
         batches = PairBatches(
             pairs,
             batch_pairs=self.batch_pairs,
@@ -157,6 +170,9 @@ class Rm(Stage):
         if not parallel.leads:
             return Outcome()
         card = self._card(len(pairs))
+        if lora is not None:
+            write_adapter(draft.path / ADAPTER_FOLDER, trained, lora, reward=True)
+            trained = MergedWeights(trained, lora)
         save_reward_model(draft.path, model, vocabulary, card=card, weights=trained)
         gate = agreement.gate_quality(scored, SAFETY_THRESHOLD) if self.kind == "safety" else None
         metrics = read_metrics(draft.log / "metrics.jsonl")

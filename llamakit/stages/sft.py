@@ -1,7 +1,7 @@
 """Dialogues and a model become a chat model."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Interval
@@ -64,8 +64,15 @@ class Sft(Stage):
     compile: Identity[bool] = False
     """Compile the blocks: for a GPU. Sums are rounded elsewhere than without; a processor gains
     nothing and needs a C++ compiler."""
+    lora_rank: Identity[Annotated[int, Ge(0)]] = 0
+    """Rank of the adapters that are trained in place of the model's own weights; 0 trains all."""
+    lora_alpha: Identity[Annotated[float, Gt(0)] | None] = None
+    """Adapters count alpha / rank times: by default alpha is twice the rank."""
+    lora_targets: Identity[list[str]] = field(default_factory=lambda: ["q_proj", "v_proj"])
+    """Matrices of each layer with an adapter: q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj,
+    down_proj."""
     seed: Identity[Annotated[int, Ge(0)]] = 0
-    """Seed of the order of rows."""
+    """Seed of the order of rows, and of the adapters."""
     device: Execution[Literal["auto", "cpu", "cuda"]] = "auto"
     """Where to train: auto takes a GPU if there is one."""
     threads: Execution[Annotated[int, Interval(ge=0, le=1024)]] = 0
@@ -95,6 +102,7 @@ class Sft(Stage):
     }
 
     def run(self, draft: Draft[Model]) -> Outcome:
+        from llamakit.model.lora import add_lora, lora_of
         from llamakit.model.weights import load_config, load_model, load_vocabulary
         from llamakit.training.batches import PackedDialogues
         from llamakit.training.language import train_language_model
@@ -112,12 +120,18 @@ class Sft(Stage):
         assert self.micro_batch is not None
         assert self.lr is not None
         assert self.dtype is not None
+        lora = lora_of(self.lora_rank, self.lora_alpha, self.lora_targets, self.command())
         start = draft.input(self.model)
         config, vocabulary = load_config(start.path), load_vocabulary(start.path)
         device = pick_device(self.device)
-        parallel = parallel_of(self.parallel, self.tensor_parallel, device)
+        parallel = parallel_of(self.parallel, self.tensor_parallel, device, lora=lora)
         check_memory(
-            config, self.dtype, device, shards=parallel.shard_count, tensor=self.tensor_parallel
+            config,
+            self.dtype,
+            device,
+            shards=parallel.shard_count,
+            tensor=self.tensor_parallel,
+            trained=None if lora is None else lora.parameters(config),
         )
         check_compiler(device, wanted=self.compile)
         warn_of_slow_bf16(self.dtype, device, draft.events)
@@ -168,9 +182,12 @@ class Sft(Stage):
             log_every=self.log_every,
             eval_every=self.eval_every or batches.steps_per_epoch,
         )
+        model = load_model(start.path)
+        if lora is not None:
+            add_lora(model, lora, self.seed)
         metrics = train_language_model(
             draft,
-            load_model(start.path),
+            model,
             vocabulary,
             batches,
             plan,
@@ -187,6 +204,7 @@ class Sft(Stage):
                 "data digests": ", ".join(source.digest[:16] for source in sources),
             },
             parallel=parallel,
+            lora=lora,
         )
         if not parallel.leads:
             return Outcome()

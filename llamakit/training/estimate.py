@@ -130,6 +130,7 @@ def memory_parts(
     recompute: bool = False,
     shards: int = 1,
     tensor: int = 1,
+    trained: int | None = None,
 ) -> dict[str, int]:
     """Bytes that one device needs, by part, 0 of parts there are none of. Training has no
     key-value cache.
@@ -145,6 +146,7 @@ def memory_parts(
             output layer for the whole step.
         tensor: devices that share each layer's matrices (tensor parallelism); norms, embedding and
             output layer are copied.
+        trained: weights of adapters, where the model's own are frozen; None trains those.
     """
     size = 4 if dtype == "fp32" else 2
     copied = _embeddings(config) + 2 * config.n_layers * config.dim
@@ -152,12 +154,13 @@ def memory_parts(
     # In bf16 a model on one device holds rounded copies of its masters all the time; a sharded one
     # rounds a layer when it gathers it.
     copies = dtype == "bf16" and shards == 1
+    moving = owned if trained is None else -(-trained // shards)
     parts = {
-        "weights": owned * (2 if copies else 4),
-        "gradients": owned * (2 if copies else 4),
-        "master weights": owned * 4 if copies else 0,
-        "master gradients": owned * 4 if copies else 0,
-        "moments": owned * 8,
+        "weights": (owned if trained is None else owned + moving) * (2 if copies else 4),
+        "gradients": moving * (2 if copies else 4),
+        "master weights": moving * 4 if copies else 0,
+        "master gradients": moving * 4 if copies else 0,
+        "moments": moving * 8,
         "gathered layers": 0 if shards == 1 else size * _gathered(config, tensor),
     }
     if rows:

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from llamakit.artifacts.draft import Draft
 from llamakit.artifacts.kinds import Model
+from llamakit.model.exchange.peft import ADAPTER_FOLDER, write_adapter
+from llamakit.model.lora import Lora, MergedWeights
 from llamakit.model.transformer import Transformer
 from llamakit.model.weights import save_model
 from llamakit.text.vocabulary import Vocabulary
@@ -45,6 +47,7 @@ def train_language_model(
     meter: Meter | None = None,
     watchers: Sequence[Watcher] = (),
     sources: Mapping[str, int] | None = None,
+    lora: Lora | None = None,
 ) -> dict[str, float]:
     """Fit `model` to the next tokens of `batches` and save it into the draft with log and card.
 
@@ -65,6 +68,7 @@ def train_language_model(
         meter: knows the run's share of the device's peak, for log and report.
         watchers: shown each row of the log.
         sources: tokens read of each source, for the report.
+        lora: adapters that were added to the model: they are saved beside it, and merged into it.
 
     Returns:
         Metrics for the record: `loss`, `tokens` (trained on), `anomalies` (batches) and
@@ -103,6 +107,14 @@ def train_language_model(
         return metrics
     if result.passed_over:
         shown["steps passed over"] = result.passed_over
+    if lora is not None:
+        write_adapter(draft.path / ADAPTER_FOLDER, trained, lora, reward=False)
+        trained = MergedWeights(trained, lora)
+        facts = {
+            **facts,
+            "trained": f"LoRA of {', '.join(lora.targets)}: rank {lora.rank}, "
+            f"alpha {lora.alpha:g}; in `adapter`, and merged",
+        }
     card = model_card(title, about, model.config, plan, {**facts, **shown})
     save_model(draft.path, model, vocabulary, chat=chat, card=card, weights=trained)
     write_training_page(

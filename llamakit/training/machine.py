@@ -99,14 +99,21 @@ def check_compiler(device: str, *, wanted: bool) -> None:
 
 
 def check_memory(
-    config: ModelConfig, dtype: Precision, device: str, *, shards: int = 1, tensor: int = 1
+    config: ModelConfig,
+    dtype: Precision,
+    device: str,
+    *,
+    shards: int = 1,
+    tensor: int = 1,
+    trained: int | None = None,
 ) -> None:
     """Fail before the work begins when weights, gradients and optimizer alone cannot fit.
 
     Raises:
         LlamakitError: more is needed than the device has.
     """
-    needed = sum(memory_parts(config, dtype, shards=shards, tensor=tensor).values())
+    parts = memory_parts(config, dtype, shards=shards, tensor=tensor, trained=trained)
+    needed = sum(parts.values())
     present = memory_bytes(device)
     if device == "cpu":
         needed *= here().local_world  # they share it

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from llamakit.errors import UsageError
 from llamakit.events import Events
+from llamakit.model.lora import Lora
 from llamakit.model.transformer import Block
 from llamakit.model.weights import DTYPES
 from llamakit.training.checkpoint import Checkpoints
@@ -316,20 +317,28 @@ class _Weights(Mapping[str, Tensor]):
 ONE_PROCESS = Parallel("ddp", ALONE, ALONE, None)
 
 
-def parallel_of(kind: ParallelKind, tensor_parallel: int, device: str) -> Parallel:
+def parallel_of(
+    kind: ParallelKind, tensor_parallel: int, device: str, *, lora: Lora | None = None
+) -> Parallel:
     """The place of this process in the mesh of all that `torchrun` started.
 
     Args:
         tensor_parallel: processes that share each layer; neighbours, which are of one machine.
+        lora: adapters that the model has.
 
     Raises:
-        UsageError: the processes do not divide so.
+        UsageError: the processes do not divide so, or adapters were to be divided.
     """
     world = dist.get_world_size() if dist.is_initialized() else 1
     if world % tensor_parallel:
         raise UsageError(
             f"tensor_parallel {tensor_parallel} does not divide {world} processes",
             fix="Start a multiple of it: torchrun --nproc-per-node.",
+        )
+    if tensor_parallel > 1 and lora is not None:
+        raise UsageError(
+            "adapters are not divided by tensor_parallel",
+            fix="Take --parallel fsdp alone: with adapters it needs little more than the weights.",
         )
     if world == 1:
         return ONE_PROCESS

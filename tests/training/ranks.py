@@ -24,6 +24,7 @@ from llamakit.engine.ranks import here
 from llamakit.errors import LlamakitError, Stopped
 from llamakit.events import Events
 from llamakit.model.config import ModelConfig
+from llamakit.model.lora import TARGETS, Lora, add_lora
 from llamakit.model.transformer import Transformer, drawn_weights
 from llamakit.training.accumulation import Loss, mean_loss
 from llamakit.training.batches import Batch
@@ -107,6 +108,8 @@ def run(case: dict[str, Any], folder: Path) -> dict[str, Any]:
     shape = replace(SHAPE, **case.get("shape", {}))
     with torch.device("meta" if case.get("meta") else "cpu"):
         model = Transformer(shape, seed=3)
+    if case.get("lora"):
+        add_lora(model, Lora(3, 6.0, TARGETS), seed=1)
     batches = Rows(parallel.rows, **case.get("rows", {}))
     where = folder / case.get("folder", case["name"])
     events = Events()

@@ -28,6 +28,7 @@ from llamakit.training.parallel import box_of
 from llamakit.training.recompute import recompute_blocks
 from llamakit.training.share import Share
 from llamakit.training.tensor_parallel import split_dim
+from tests.training.ranks import SHAPE
 
 SPEEDS = {"tokens_per_s", "wait_share"}
 TIMEOUT_S = 600
@@ -38,6 +39,7 @@ ROLLBACK = {
     "rows": {"poisoned": True},
     "plan": {"on_anomaly": "rollback", "rollback_every": 2},
 }
+LORA = {"lora": True}
 TIED = {"shape": {"tie_embeddings": True}}
 
 # By the number of processes, in the order in which they are started: a case with a folder goes on
@@ -59,6 +61,10 @@ CASES: dict[int, list[dict[str, Any]]] = {
         {"name": "rollback-fsdp-2", **ROLLBACK, **FSDP},
         {"name": "moving-2", "folder": "moving", **FSDP, "stop": 3},
         {"name": "stopped-ddp-2", "folder": "stopped", "stop": 5},
+        {"name": "lora-ddp-2", **LORA},
+        {"name": "lora-fsdp-2", **LORA, **FSDP},
+        {"name": "lora-moving-2", "folder": "lora-moving", **LORA, **FSDP, "stop": 3},
+        {"name": "lora-bf16-fsdp-2", **LORA, **BF16, **FSDP},
     ],
     1: [
         {"name": "one"},
@@ -70,6 +76,9 @@ CASES: dict[int, list[dict[str, Any]]] = {
         {"name": "rollback-one", **ROLLBACK},
         {"name": "moving-1", "folder": "moving", "stop": 5},
         {"name": "stopped-1", "folder": "stopped"},
+        {"name": "lora-one", **LORA},
+        {"name": "lora-bf16-one", **LORA, **BF16},
+        {"name": "lora-moving-1", "folder": "lora-moving", **LORA},
     ],
     4: [
         {"name": "ddp-4"},
@@ -172,6 +181,18 @@ def test_any_number_of_processes_trains_as_one_does(runs: Runs, name: str) -> No
 def test_shards_train_as_one_process_does(runs: Runs, name: str) -> None:
     """One matrix at both ends; fewer rows than processes; batches passed over or rolled back."""
     runs.assert_same_run(f"{name}-fsdp-2", f"{name}-one")
+
+
+@pytest.mark.parametrize("name", ["lora-ddp-2", "lora-fsdp-2", "lora-moving-1"])
+def test_adapters_train_as_on_one_process(runs: Runs, name: str) -> None:
+    """A rank of 3 does not divide evenly; and a run on 2 with shards goes on alone."""
+    runs.assert_same_run(name, "lora-one")
+    start, end = Transformer(SHAPE, seed=3).state_dict(), runs.weights(name)
+    assert all(torch.equal(end[key], start[key]) for key in start)
+
+
+def test_adapters_in_mixed_precision(runs: Runs) -> None:
+    runs.assert_same_run("lora-bf16-fsdp-2", "lora-bf16-one", 1e-5)
 
 
 def test_an_anomaly_of_one_process_is_that_of_all(runs: Runs) -> None:
