@@ -329,16 +329,16 @@ def parallel_of(
     Raises:
         UsageError: the processes do not divide so, or adapters were to be divided.
     """
+    if tensor_parallel > 1 and lora is not None:
+        raise UsageError(
+            "adapters are not divided by tensor_parallel",
+            fix="Take --parallel fsdp alone: with adapters it needs little more than the weights.",
+        )
     world = dist.get_world_size() if dist.is_initialized() else 1
     if world % tensor_parallel:
         raise UsageError(
             f"tensor_parallel {tensor_parallel} does not divide {world} processes",
             fix="Start a multiple of it: torchrun --nproc-per-node.",
-        )
-    if tensor_parallel > 1 and lora is not None:
-        raise UsageError(
-            "adapters are not divided by tensor_parallel",
-            fix="Take --parallel fsdp alone: with adapters it needs little more than the weights.",
         )
     if world == 1:
         return ONE_PROCESS

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from llamakit.artifacts.frames import DIALOGUES, PREFERENCES, read_all, write_rows
 from llamakit.artifacts.store import Store
@@ -18,10 +19,12 @@ from llamakit.model.config import ModelConfig
 from llamakit.model.transformer import RewardModel, Transformer
 from llamakit.model.weights import load_model, load_reward_model, save_model, save_reward_model
 from llamakit.stages.gatt import Gatt
+from llamakit.stages.import_ import Import
 from llamakit.stages.ppo import Ppo
 from llamakit.stages.produce import produce
 from llamakit.stages.rejection import Rejection
 from llamakit.stages.rm import Rm
+from llamakit.stages.sft import Sft
 from llamakit.stages.stage import Stage
 from llamakit.text.vocabulary import Vocabulary
 from tests.alignment.given import Given
@@ -215,6 +218,61 @@ def test_rm_with_shuffled_labels_learns_other_bytes(stocked: Store) -> None:
     plain = produce(Rm(**settings), stocked).version
     control = produce(Rm(**settings, shuffle_labels=True), stocked).version
     assert plain.digest != control.digest
+
+
+@pytest.mark.parametrize("dtype", ["fp32", "bf16"])
+@pytest.mark.parametrize("command", ["sft", "rm"])
+def test_adapters_are_trained_stopped_continued_and_merged(
+    stocked: Store, command: str, dtype: str
+) -> None:
+    class StopsTraining(Dies):
+        def task(self, label: str, total: int | None = None, unit: str = "") -> Task:
+            return super().task(label, total, "shards" if unit == "steps" else unit)
+
+    settings: dict[str, Any] = {
+        "model": "chat", "epochs": 4, "lr": 3e-3, "device": "cpu", "lora_rank": 2,
+        "lora_targets": ["q_proj", "v_proj", "down_proj"], "dtype": dtype,
+    }  # fmt: skip
+    stage: Stage = (
+        Sft(dialogues=("talks",), batch=2, micro_batch=1, **settings)
+        if command == "sft"
+        else Rm(preferences=("helpfulness-pairs",), batch_pairs=6, **settings)
+    )
+    with pytest.raises(Stopped):
+        produce(stage, stocked, events=StopsTraining())
+    version = produce(stage, stocked).version
+    assert produce(stage, stocked, force=True).version.digest == version.digest
+    # The artifact is a whole model of its kind: its start's weights plus the adapter beside it.
+    start = load_model(stocked.resolve("chat").path)
+    model: Any = (load_model if command == "sft" else load_reward_model)(version.path)
+    adapter = load_file(version.path / "adapter" / "adapter_model.safetensors")
+    for name, weight in start.named_parameters():
+        if "lm_head" in name and command == "rm":
+            continue
+        halves = [
+            adapter.get(f"base_model.model.{name.removesuffix('.weight')}.lora_{half}.weight")
+            for half in "BA"
+        ]
+        expected = weight if dtype == "fp32" else weight.bfloat16().float()
+        if halves[0] is not None and halves[1] is not None:
+            expected = expected + 2.0 * halves[0].float() @ halves[1].float()
+            assert not torch.equal(model.get_parameter(name), weight)
+        tolerance = 0.0 if halves[0] is None else 1e-6 if dtype == "fp32" else 1e-2
+        torch.testing.assert_close(model.get_parameter(name), expected, rtol=0, atol=tolerance)
+    if (command, dtype) == ("sft", "fp32"):
+        merged = load_model(
+            produce(Import(files=("chat",), adapter=("sft",)), stocked).version.path
+        )
+        for name, weight in model.named_parameters():
+            assert torch.equal(merged.get_parameter(name), weight)
+
+
+def test_adapters_with_divided_layers_are_refused(stocked: Store) -> None:
+    with pytest.raises(UsageError, match="adapters are not divided"):
+        produce(
+            Sft(dialogues=("talks",), model="chat", lora_rank=2, tensor_parallel=2, device="cpu"),
+            stocked,
+        )
 
 
 def test_ppo_writes_a_chat_model_and_tells_what_it_did(stocked: Store) -> None:
