@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from annotated_types import Ge
+from annotated_types import Ge, Interval
 
 from llamakit.artifacts.draft import Draft
 from llamakit.artifacts.kinds import Dialogues, Documents, Kind, Preferences
@@ -35,6 +35,8 @@ class Ingest(Sharded):
     """Source of every row; by default the row's own, else its file's name."""
     sources: Identity[list[str]] = field(default_factory=list)
     """Keep rows of these sources only; by default all."""
+    share: Identity[Annotated[float, Interval(ge=0, le=1)]] = 1.0
+    """Share of these rows kept, drawn by their ids: a smaller share's are among a larger one's."""
     splits: Identity[list[str]] = field(default_factory=list)
     """Splits read of a dataset folder (`all`: every one); by default train, if there is one."""
     safety: Identity[bool | None] = None
@@ -94,11 +96,14 @@ class Ingest(Sharded):
                 limits=Limits(self.max_broken, self.limit),
                 source=self.source,
                 only=frozenset(self.sources),
+                share=self.share,
                 safety=self.safety,
             ),
             engine=self.runs_on(),
             events=draft.events,
         )
+        if not done.kept:
+            draft.events.warn(f"a share of {self.share:g} of {done.not_drawn} rows is none of them")
         rejected = sum(done.reasons.values())
         if rejected:
             reasons = ", ".join(f"{n} {reason}" for reason, n in done.reasons.most_common())
@@ -106,7 +111,8 @@ class Ingest(Sharded):
         if done.ids_renamed:
             draft.events.note(f"{done.ids_renamed} ids occurred before and got a number (id~2)")
         counts = {"files": done.files, self.as_: done.kept, "ids_renamed": done.ids_renamed}
-        counts |= {"other_sources": done.other_sources, "rejected": rejected}
+        counts |= {"other_sources": done.other_sources, "not_drawn": done.not_drawn}
+        counts["rejected"] = rejected
         counts |= {f"rejected_{reason}": n for reason, n in sorted(done.reasons.items())}
         return Outcome(counts=counts, headline=counted(done.kept, self.as_.removesuffix("s")))
 

@@ -21,6 +21,7 @@ U64 = NDArray[np.uint64]
 I64 = NDArray[np.int64]
 
 _BUCKET_ROWS = 4_000_000
+_SHARE_SEED = 1  # not the hash of the keys, by which rows may be ordered elsewhere
 _NUMBERED = re.compile(r"(.*)~([1-9][0-9]{0,17})", re.DOTALL)
 
 
@@ -41,6 +42,15 @@ class IdKeys:
         """Write `keys.npy` and `numbered.npy` (key of `x`, number)."""
         write_array(folder / "keys.npy", np.array(self._keys, np.uint64))
         write_array(folder / "numbered.npy", np.array(self._numbered, np.uint64).reshape(-1, 2))
+
+
+def in_share(name: str, share: float) -> bool:
+    """Whether the row of this id is among a `share` (0-1) of all rows.
+
+    Decided by the id alone: order, shards and other rows change nothing, and the rows of a smaller
+    share are among those of a larger one.
+    """
+    return xxhash.xxh3_64_intdigest(name.encode(), seed=_SHARE_SEED) < share * 2**64
 
 
 def new_numbers(folders: Sequence[Path], bucket_rows: int = _BUCKET_ROWS) -> tuple[I64, I64]:

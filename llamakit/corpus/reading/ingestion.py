@@ -32,6 +32,7 @@ from llamakit.corpus.reading.pieces import (
 )
 from llamakit.corpus.reading.shards import (
     BROKEN,
+    KINDS,
     PlaceShard,
     Reading,
     ReadShard,
@@ -47,13 +48,14 @@ from llamakit.events import Events
 @dataclass
 class Ingested:
     """What was read: rows kept, ids that had to be renamed, rows of sources that were not asked
-    for, rows set aside by reason."""
+    for or not drawn into the share, rows set aside by reason."""
 
     kept: int = 0
     ids_renamed: int = 0
     files: int = 0
     broken: int = 0
     other_sources: int = 0
+    not_drawn: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
 
 
@@ -92,10 +94,11 @@ def ingest_files(
         done.kept += result["kept"]
         done.broken += result["broken"]
         done.other_sources += result["other_sources"]
+        done.not_drawn += result["not_drawn"]
         done.reasons.update(result["reasons"])
         first_broken += result["first_broken"]
     reading.limits.judge(
-        kept=done.kept,
+        kept=done.kept + done.not_drawn,
         broken=done.broken,
         other_sources=done.other_sources,
         reasons=done.reasons,
@@ -105,6 +108,9 @@ def ingest_files(
     placed = map_shards(
         place_shard, places, done=work / "placed", engine=engine, events=events, label="writing"
     )
+    if not done.kept:
+        # Nothing was drawn into the share: a table without rows.
+        PartWriter(target / "data", KINDS[reading.kind][1]).close(always=True)
     done.ids_renamed = sum(result["renamed"] for result in placed)
     _write_rejected(shards, target)
     return done

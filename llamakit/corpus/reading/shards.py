@@ -24,7 +24,7 @@ from llamakit.artifacts.frames import (
 from llamakit.corpus.reading.dialogues import to_dialogue
 from llamakit.corpus.reading.documents import to_document
 from llamakit.corpus.reading.fields import FieldNames
-from llamakit.corpus.reading.ids import IdKeys
+from llamakit.corpus.reading.ids import IdKeys, in_share
 from llamakit.corpus.reading.limits import Limits
 from llamakit.corpus.reading.parts import PartWriter
 from llamakit.corpus.reading.pieces import Piece
@@ -54,13 +54,15 @@ KINDS: dict[str, tuple[Convert, Schema]] = {
 @dataclass(frozen=True)
 class Reading:
     """How rows become records. `kind`: documents, dialogues or preferences; `source` overrides
-    every row's, `only` keeps rows of these sources (empty: all), `safety` overrides the tag."""
+    every row's, `only` keeps rows of these sources (empty: all), `share` that part of them (as
+    `in_share` draws), `safety` overrides the tag."""
 
     kind: str
     names: FieldNames
     limits: Limits
     source: str | None = None
     only: frozenset[str] = frozenset()
+    share: float = 1.0
     safety: bool | None = None
 
 
@@ -80,6 +82,7 @@ class _Found:
     kept: int = 0
     broken: int = 0
     other_sources: int = 0
+    not_drawn: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     first_broken: list[str] = field(default_factory=list)
     rows: list[int] = field(default_factory=list)
@@ -140,6 +143,9 @@ def _read(shard: ReadShard, careful: bool) -> dict[str, Any]:
             if reading.safety is not None and reading.kind == "dialogues":
                 record["safety"] = reading.safety
             record["id"] = record["id"] or f"{name}:{row.line}"
+            if not in_share(record["id"], reading.share):
+                found.not_drawn += 1
+                continue
             keys.add(record["id"])
             data.add(record, _size(record))
             found.kept += 1

@@ -163,3 +163,40 @@ def test_real_files(store: Store, real_data: Path, kind: str, folder: str) -> No
             continue
         counts = ingest(store, str(path), as_=kind, limit=700).version.record.counts
         assert counts[kind] > 0.7 * (counts[kind] + counts["rejected"]), path.name
+
+
+def test_a_share_is_drawn_by_ids_and_holds_the_smaller_shares(store: Store, tmp_path: Path) -> None:
+    rows = [{"id": f"row-{i}", "text": "x", "source": "ab"[i % 2]} for i in range(4000)]
+    path = write_lines(tmp_path / "a.jsonl", rows)
+    back = write_lines(tmp_path / "back.jsonl", rows[::-1])
+
+    def drawn(share: float, file: str = path, **config: Any) -> set[str]:
+        version = ingest(store, file, share=share, **config).version
+        ids = read_all(version.path / "data")["id"].to_list()
+        assert version.record.counts["documents"] == len(ids)
+        assert sum(version.record.counts[n] for n in ("not_drawn", "other_sources")) == 4000 - len(
+            ids
+        )
+        return set(ids)
+
+    hundredth, tenth, half = drawn(0.01), drawn(0.1), drawn(0.5)
+    assert hundredth < tenth < half < drawn(1.0)
+    assert len(hundredth) == pytest.approx(40, abs=25)
+    assert len(half) == pytest.approx(2000, abs=130)
+    # Whatever the order and whatever else is left out.
+    assert drawn(0.1, back) == tenth
+    assert drawn(0.1, sources=["a"]) == {name for name in tenth if int(name[4:]) % 2 == 0}
+
+
+def test_a_share_of_nothing_is_an_empty_table_and_said(store: Store, tmp_path: Path) -> None:
+    class Hears(Events):
+        said = ""
+
+        def warn(self, text: str) -> None:
+            self.said = text
+
+    events = Hears()
+    path = write_lines(tmp_path / "a.jsonl", [{"text": "x"}, {"text": "y"}])
+    version = ingest(store, path, share=0.0, events=events).version
+    assert read_all(version.path / "data").height == 0
+    assert events.said == "a share of 0 of 2 rows is none of them"
