@@ -1,7 +1,7 @@
-"""Masked statistics and generalised advantage estimation (Schulman et al. 2016).
+"""Masked statistics, and advantages from a value model or from the other answers to a prompt.
 
-Names: `B` rows of a batch, `T` response tokens. Masks say which tokens are real; what lies outside
-never counts, whatever it holds.
+Names: `B` rows of a batch, `T` response tokens, `K` answers to one prompt, side by side. Masks say
+which tokens are real; what lies outside never counts, whatever it holds.
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-_TINY = 1e-8
+TINY = 1e-8
+"""Keeps the division by a deviation of 0 safe."""
+_LITTLE = 1e-4
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
@@ -30,14 +32,14 @@ def whiten(values: Tensor, mask: Tensor, *, shift_mean: bool) -> Tensor:
     earns 0 is neither good nor bad), and the value model already takes the mean away.
     """
     mean = masked_mean(values, mask)
-    whitened = (values - mean) * torch.rsqrt(masked_variance(values, mask) + _TINY)
+    whitened = (values - mean) * torch.rsqrt(masked_variance(values, mask) + TINY)
     return torch.where(mask, whitened if shift_mean else whitened + mean, 0.0)
 
 
 def advantages_and_returns(
     rewards_BT: Tensor, values_BT: Tensor, mask_BT: Tensor, *, gamma: float, lam: float
 ) -> tuple[Tensor, Tensor]:
-    """Generalised advantages and the returns that the value model learns.
+    """Generalised advantages (Schulman et al. 2016) and the returns that the value model learns.
 
     `values_BT[:, t]` is the value of the text before response token `t`. A response ends at its
     last real token: nothing is bootstrapped from beyond it, and everything beyond it is 0.
@@ -55,3 +57,21 @@ def advantages_and_returns(
         following_B = torch.where(mask_BT[:, t], delta_B + gamma * lam * following_B, 0.0)
         advantages_BT[:, t] = following_B
     return advantages_BT, advantages_BT + values_BT
+
+
+def leave_one_out_advantages(rewards_B: Tensor, k: int) -> Tensor:
+    """A reward less the mean of those of the other K - 1 answers to its prompt (RLOO: Kool et al.
+    2019, Ahmadian et al. 2024).
+    """
+    rewards_GK = rewards_B.view(-1, k)
+    others_GK = (rewards_GK.sum(dim=1, keepdim=True) - rewards_GK) / (k - 1)
+    return (rewards_GK - others_GK).flatten()
+
+
+def group_advantages(rewards_B: Tensor, k: int) -> Tensor:
+    """A reward less the mean of its prompt's K answers, over their deviation (GRPO: Shao et al.
+    2024, §4.1.2); 0 where all K are alike.
+    """
+    rewards_GK = rewards_B.view(-1, k)
+    deviations_GK = rewards_GK - rewards_GK.mean(dim=1, keepdim=True)
+    return (deviations_GK / (rewards_GK.std(dim=1, keepdim=True) + _LITTLE)).flatten()

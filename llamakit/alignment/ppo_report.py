@@ -9,17 +9,60 @@ from llamakit.artifacts import chart
 from llamakit.artifacts.page import Page
 
 _PLOTS = (
-    ("Rewards", ("score", "helpfulness", "safety"), "raw score"),
-    ("KL to the reference", ("kl", "kl_k3"), "nats per answer"),
-    ("Entropy", ("entropy",), "nats per token"),
-    ("Ratio", ("ratio_deviation", "clip_fraction"), "largest |ratio - 1|, share clipped"),
-    ("Value model", ("explained_variance", "value_loss"), "explained variance, loss"),
-    ("Answers", ("response_tokens",), "tokens"),
-    ("Shares", ("finished", "gated"), "share of answers"),
+    (
+        "Rewards",
+        "Raw scores of the answers trained on. They say nothing of the text: see the samples.",
+        ((("score", "helpfulness", "safety"), "raw score"), (("score_std",), "their deviation")),
+    ),
+    (
+        "Distance to the reference",
+        "k1 is what the reward is charged for; k3 estimates the same and is never negative. The "
+        "weight moves only with a target.",
+        ((("kl", "kl_k3", "kl_updating"), "nats per answer"), (("kl_weight",), "KL weight")),
+    ),
+    (
+        "Entropy",
+        "Near 0 the policy always says the same, and there is nothing left to choose from.",
+        ((("entropy",), "nats per token"),),
+    ),
+    (
+        "Ratio to the policy that sampled",
+        "Many clipped ratios mean that the learning rate is too high for the batch.",
+        (
+            (("ratio_mean", "ratio_max"), "ratio"),
+            (("clip_fraction",), "share clipped"),
+            (("update_kl",), "KL moved, nats per token"),
+        ),
+    ),
+    (
+        "Value model",
+        "The share of the returns' variance that the value model foresees; below 0 it is worse "
+        "than a constant.",
+        ((("explained_variance",), "explained variance"), (("value_loss",), "loss")),
+    ),
+    (
+        "Answers",
+        "An answer is finished when the model ended it; gated when the safety model judged it.",
+        (
+            (("response_tokens",), "tokens"),
+            (("finished", "gated", "flat_groups"), "share"),
+        ),
+    ),
+    (
+        "Optimizer",
+        "Gradient norms before clipping, and the learning rates.",
+        (
+            (("policy_grad_norm", "value_grad_norm"), "gradient norm"),
+            (("policy_loss",), "policy loss"),
+            (("lr", "value_lr"), "learning rate"),
+        ),
+    ),
 )
+_NAMES = {"kl": "k1", "kl_k3": "k3", "kl_updating": "greatest while updating"}
 
 
 def ppo_page(
+    method: str,
     metrics: Sequence[Mapping[str, Any]],
     checks: Sequence[Mapping[str, Any]],
     best_iteration: int,
@@ -28,12 +71,13 @@ def ppo_page(
     """The run as one HTML page.
 
     Args:
+        method: what it is called.
         metrics: rows of the training log, one an iteration.
         checks: rows of the held-out log.
         best_iteration: the iteration whose policy was kept.
         stopped: why the run ended.
     """
-    page = Page("PPO", f"{len(metrics)} iterations; {stopped}")
+    page = Page(method, f"{len(metrics)} iterations; {stopped}")
     kept = next((row for row in checks if row["step"] == best_iteration), None)
     if checks and kept:
         start = checks[0]
@@ -53,22 +97,32 @@ def ppo_page(
         )
         page.chart(_lines(checks, ("objective",), "objective"))
         page.chart(_lines(checks, ("score", "helpfulness", "safety"), "raw score"))
-    for title, names, label in _PLOTS:
-        if drawn := _lines(metrics, names, label):
-            page.section(title)
-            page.chart(drawn)
+        page.chart(_lines(checks, ("kl",), "nats per answer"))
+    for title, text, charts in _PLOTS:
+        drawn = [svg for names, label in charts if (svg := _lines(metrics, names, label))]
+        if drawn:
+            page.section(title, text)
+        for svg in drawn:
+            page.chart(svg)
     if checks and kept:
-        page.section("Sample answers", "The start policy and the kept one, on held-out prompts.")
+        page.section(
+            "Sample answers",
+            "To the same held-out prompts: the start policy, the kept one, and the last one if "
+            "that is another.",
+        )
+        shown = {"start": checks[0], "kept": kept}
+        if checks[-1]["step"] != kept["step"]:
+            shown["last"] = checks[-1]
         page.samples(
             [
                 (
-                    before["prompt"],
+                    rows[0]["prompt"],
                     {
-                        _labelled("start", before): before["answer"],
-                        _labelled("kept", after): after["answer"],
+                        _labelled(name, row): row["answer"]
+                        for name, row in zip(shown, rows, strict=True)
                     },
                 )
-                for before, after in zip(checks[0]["samples"], kept["samples"], strict=True)
+                for rows in zip(*(check["samples"] for check in shown.values()), strict=True)
             ]
         )
     return page.html()
@@ -84,5 +138,8 @@ def _lines(rows: Sequence[Mapping[str, Any]], names: Sequence[str], label: str) 
     for name in names:
         points = [(row["step"], row[name]) for row in rows if name in row]
         if points:
-            series[name] = ([x for x, _ in points], [y for _, y in points])
+            series[_NAMES.get(name, name.replace("_", " "))] = (
+                [x for x, _ in points],
+                [y for _, y in points],
+            )
     return chart.lines(series, x_label="iteration", y_label=label) if series else ""

@@ -6,12 +6,16 @@ the policy answers held-out prompts, and the run keeps the policy with the best 
     mean((score - mean of the start policy's scores) / their standard deviation) as trained
         - unfinished_penalty * share of unfinished answers - kl_weight * KL per answer
 
+A policy whose KL there has passed `max_kl` is not kept, whatever it earns. Where the KL weight is
+adapted the objective keeps the one that the run began with, or checks could not be compared.
+
 Answers are sampled with the same random numbers at every check, so checks differ by the policy and
 not by luck.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,12 +24,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from llamakit.alignment.control import Control
 from llamakit.alignment.ppo import Ppo
 from llamakit.alignment.prompts import Prompt
 from llamakit.alignment.reward import kl_k1, penalise_unfinished
 from llamakit.events import Events, Task
 from llamakit.training.checkpoint import Checkpoints
 from llamakit.training.metrics import MetricsLog, read_metrics
+from llamakit.training.optimizer import Optimizer
 
 _HELDOUT = 14  # stream of random numbers
 _SAMPLES = 12
@@ -40,8 +46,6 @@ class Limits:
     """Iterations between checks on held-out prompts."""
     patience: int
     """Checks without a better objective after which the run stops."""
-    max_kl: float
-    """KL to the reference, in nats per answer of a training batch, from which the run stops."""
     checkpoint_every: int
     """Iterations between checkpoints."""
 
@@ -59,6 +63,8 @@ class Progress:
     best_objective: float | None = None
     best_iteration: int = 0
     checks_without_gain: int = 0
+    stopped: str = ""
+    """Why the run ends before its last iteration."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +102,6 @@ def train(
     saved = Checkpoints(checkpoints)
     progress, best = _resume(ppo, saved, events)
     total = ppo.plan.iterations
-    stopped = "all iterations done"
     log.mkdir(parents=True, exist_ok=True)
     with (
         events.graceful(),
@@ -110,29 +115,33 @@ def train(
             done = progress.iteration
             if heldout and (done % limits.eval_every == 0 or done == total):
                 check = check_heldout(ppo, heldout, progress)
-                improved = _take(progress, check["objective"])
+                near = check["kl"] <= ppo.plan.max_kl
+                improved = _take(progress, check["objective"] if near else -math.inf)
                 checks.append({"step": done, **check, "best": improved})
                 if improved:
                     best = _copied(ppo.policy_optimizer.masters)
                 if progress.checks_without_gain >= limits.patience:
-                    stopped = f"no better on held-out prompts in {limits.patience} checks"
-                    break
-            if done == total:
+                    progress.stopped = f"no better on held-out prompts in {limits.patience} checks"
+            if done == total or progress.stopped:
                 break
             figures = ppo.step(done, prompts)
             progress.iteration += 1
+            progress.stopped = _guarded(figures, ppo.plan.max_kl)
             metrics.append({"step": progress.iteration, **figures})
             _show(task, figures)
             if events.stopping or progress.iteration % limits.checkpoint_every == 0:
                 _save(ppo, progress, best, saved)
                 events.raise_if_stopping()
-            if figures["kl"] > limits.max_kl:
-                stopped = f"KL {figures['kl']:.1f} passed {limits.max_kl:g} nats an answer"
-                break
         # Stopped during the last check: the run continues from its last checkpoint. Saving here
         # would count this check twice.
         events.raise_if_stopping()
-    return _finish(ppo, progress, best, stopped, log)
+    return _finish(ppo, progress, best, log)
+
+
+def _guarded(figures: Mapping[str, float], max_kl: float) -> str:
+    """Why the KL guard ends the run, or nothing: the batch's KL passed it, or a mini-batch's."""
+    kl = max(figures["kl"], figures.get("kl_updating", 0.0))
+    return f"KL {kl:.1f} passed {max_kl:g} nats an answer" if kl > max_kl else ""
 
 
 def check_heldout(ppo: Ppo, prompts: Sequence[Prompt], progress: Progress) -> dict[str, Any]:
@@ -192,9 +201,7 @@ def _take(progress: Progress, objective: float) -> bool:
     return False
 
 
-def _finish(
-    ppo: Ppo, progress: Progress, best: Mapping[str, Tensor], stopped: str, log: Path
-) -> PpoResult:
+def _finish(ppo: Ppo, progress: Progress, best: Mapping[str, Tensor], log: Path) -> PpoResult:
     kept = best or ppo.policy_optimizer.masters
     with torch.no_grad():
         for name, parameter in ppo.policy.named_parameters():
@@ -204,7 +211,7 @@ def _finish(
     return PpoResult(
         iterations=progress.iteration,
         best_iteration=progress.best_iteration if best else progress.iteration,
-        stopped=stopped,
+        stopped=progress.stopped or "all iterations done",
         start=rows.get(0, {}),
         best=rows.get(progress.best_iteration, {}) if best else {},
     )
@@ -230,28 +237,32 @@ def _copied(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _save(ppo: Ppo, progress: Progress, best: Mapping[str, Tensor], saved: Checkpoints) -> None:
-    """Policy, value model, both optimizers, the best policy. Prompts and random numbers are
-    functions of the iteration, and the KL weight is fixed: they have no state.
+    """Policy, value model, both optimizers, the best policy, and what the run adapts. Prompts and
+    random numbers are functions of the iteration: they have no state.
     """
-    tensors = {f"policy.{name}": t for name, t in ppo.policy_optimizer.tensors().items()}
-    tensors |= {f"value.{name}": t for name, t in ppo.value_optimizer.tensors().items()}
-    tensors |= {f"best.{name}": t for name, t in best.items()}
-    saved.save(progress.iteration, tensors, asdict(progress))
+    tensors = {f"best.{name}": tensor for name, tensor in best.items()}
+    for role, optimizer in _optimizers(ppo).items():
+        tensors |= {f"{role}.{name}": tensor for name, tensor in optimizer.tensors().items()}
+    state = {"progress": asdict(progress), "control": asdict(ppo.control)}
+    saved.save(progress.iteration, tensors, state)
 
 
 def _resume(ppo: Ppo, saved: Checkpoints, events: Events) -> tuple[Progress, dict[str, Tensor]]:
     checkpoint = saved.latest(events)
     if checkpoint is None:
         return Progress(), {}
-    progress = Progress(**checkpoint.state)
-    per_iteration = -(-ppo.plan.batch // ppo.plan.mini_batch)
-    policy_steps = max(0, progress.iteration - ppo.plan.critic_warmup) * per_iteration
-    ppo.policy_optimizer.load(_under("policy.", checkpoint.tensors), policy_steps)
-    ppo.value_optimizer.load(
-        _under("value.", checkpoint.tensors), progress.iteration * per_iteration
-    )
+    progress = Progress(**checkpoint.state["progress"])
+    ppo.control = Control(**checkpoint.state["control"])
+    steps = {"policy": ppo.control.policy_steps, "value": ppo.control.value_steps}
+    for role, optimizer in _optimizers(ppo).items():
+        optimizer.load(_under(f"{role}.", checkpoint.tensors), steps[role])
     events.note(f"continuing after iteration {progress.iteration} of {ppo.plan.iterations}")
     return progress, _under("best.", checkpoint.tensors)
+
+
+def _optimizers(ppo: Ppo) -> dict[str, Optimizer]:
+    named = {"policy": ppo.policy_optimizer}
+    return named if ppo.value_optimizer is None else named | {"value": ppo.value_optimizer}
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -66,7 +66,11 @@ def kl_k1(logprobs_BT: Tensor, reference_BT: Tensor) -> Tensor:
 
 def kl_k3(logprobs_BT: Tensor, reference_BT: Tensor) -> Tensor:
     """`r - 1 - log r` with `r = pi0 / pi`: unbiased, never negative; for logs (Schulman 2020)."""
-    log_ratio = (reference_BT - logprobs_BT).detach()
+    return k3((reference_BT - logprobs_BT).detach())
+
+
+def k3(log_ratio: Tensor) -> Tensor:
+    """`r - 1 - log r` of `log r`."""
     return log_ratio.exp() - 1 - log_ratio
 
 

@@ -1,5 +1,6 @@
 """Prompts, a chat model and reward models become a better chat model."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
@@ -7,12 +8,12 @@ from annotated_types import Ge, Gt, Interval
 
 from llamakit.artifacts.draft import Draft
 from llamakit.artifacts.kinds import Dialogues, Model, RewardModel
-from llamakit.errors import InputError
+from llamakit.errors import InputError, UsageError
 from llamakit.stages.fields import Execution, Identity, Input, Inputs
 from llamakit.stages.stage import Outcome, Stage
 
 if TYPE_CHECKING:
-    from llamakit.alignment.ppo import PpoPlan
+    from llamakit.alignment.ppo_plan import PpoPlan
     from llamakit.alignment.ppo_run import PpoResult
     from llamakit.alignment.prompts import Prompt
     from llamakit.text.vocabulary import Vocabulary
@@ -20,11 +21,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Ppo(Stage):
-    """Train a chat model by PPO against reward models.
+    """Train a chat model by PPO against reward models, or by RLOO or GRPO.
 
     An answer's reward is the safety score where the prompt is tagged as a safety prompt or the
     score is below safety-threshold, else the helpfulness score; whitened over the batch, less the
     KL to the start model. The policy with the best objective on held-out prompts is kept.
+    RLOO and GRPO need no value model: they compare several answers to a prompt.
     """
 
     prompts: Inputs[Dialogues]
@@ -32,7 +34,7 @@ class Ppo(Stage):
     model: Input[Model]
     """Chat model to start from; also the reference that KL is measured to."""
     helpfulness: Input[RewardModel]
-    """Helpfulness reward model; the value model starts from it too."""
+    """Helpfulness reward model; the value model of gae starts from it too."""
     safety: Input[RewardModel] | None = None
     """Safety reward model; without it every answer is judged by helpfulness."""
     heldout: Inputs[Dialogues] = ()
@@ -45,22 +47,36 @@ class Ppo(Stage):
     """Answers an iteration."""
     mini_batch: Identity[Annotated[int, Ge(1)]] = 64
     """Answers an optimizer step."""
+    estimator: Identity[Literal["gae", "rloo", "grpo"]] = "gae"
+    """What an answer is compared with: a value model's expectation (gae, PPO), or the other answers
+    to its prompt (rloo), over their deviation (grpo)."""
+    answers: Identity[Annotated[int, Ge(1)]] = 1
+    """Answers to each prompt of a batch; rloo and grpo need two or more."""
     lr: Identity[Annotated[float, Ge(0)]] = 1e-6
     """The policy's learning rate, constant."""
-    value_lr: Identity[Annotated[float, Ge(0)]] = 1e-6
-    """The value model's learning rate, constant."""
-    critic_warmup: Identity[Annotated[int, Ge(0)]] = 2
-    """First iterations in which only the value model learns."""
+    value_lr: Identity[Annotated[float, Ge(0)] | None] = None
+    """The value model's learning rate, constant; by default 1e-6, with gae."""
+    critic_warmup: Identity[Annotated[int, Ge(0)] | None] = None
+    """First iterations in which only the value model learns; by default 2, with gae."""
+    lam: Identity[Annotated[float, Interval(ge=0, le=1)] | None] = None
+    """Lambda of generalised advantage estimation; by default 0.95, with gae."""
     kl_weight: Identity[Annotated[float, Ge(0)]] = 0.01
     """Weight of the KL to the start model, per token; the paper takes 0.01, from 34B on 0.005."""
+    kl_target: Identity[Annotated[float, Gt(0)] | None] = None
+    """KL to the start model, in nats per answer, that the weight is steered to; else it is
+    fixed."""
+    kl_horizon: Identity[Annotated[int, Ge(1)] | None] = None
+    """Answers over which a KL a fifth off its target, or more, moves the weight by a fifth; by
+    default 10,000, with kl-target."""
     ratio_clip: Identity[Annotated[float, Gt(0)]] = 0.2
-    """How far a token's probability may move from the sampler's before its gradient stops."""
-    lam: Identity[Annotated[float, Interval(ge=0, le=1)]] = 0.95
-    """Lambda of generalised advantage estimation."""
+    """How far a token's probability may move from the sampler's before its gradient stops; with
+    rloo an answer's."""
     safety_threshold: Identity[Annotated[float, Interval(gt=0, lt=1)]] = 0.15
     """Safety score (0-1) below which an answer is judged by its safety, whatever the prompt."""
     whitening: Identity[Literal["scale", "full", "none"]] = "scale"
     """Scores of a batch: scaled to unit variance, also shifted to mean 0, or left as they are."""
+    whiten_by: Identity[Literal["batch", "running"]] = "batch"
+    """Whose mean and deviation those are: the batch's, or those of all scores so far."""
     unfinished_penalty: Identity[Annotated[float, Ge(0)]] = 1.0
     """Taken from the reward of answers cut off by max-new-tokens, in standard deviations."""
     max_new_tokens: Identity[Annotated[int, Ge(1)]] = 512
@@ -72,7 +88,8 @@ class Ppo(Stage):
     patience: Identity[Annotated[int, Ge(1)]] = 5
     """Checks without a better objective after which the run stops."""
     max_kl: Identity[Annotated[float, Gt(0)]] = 100.0
-    """KL to the start model, in nats per answer, from which the run stops."""
+    """KL to the start model, in nats per answer, from which the run stops, within an iteration too;
+    a policy further away on held-out prompts is not kept."""
     tokens_at_once: Identity[Annotated[int, Ge(1)]] = 2048
     """Tokens of one forward pass, padding included. Small ones stay in a processor's cache."""
     dtype: Identity[Literal["fp32", "bf16"]] = "fp32"
@@ -85,8 +102,34 @@ class Ppo(Stage):
     """Iterations between checkpoints."""
 
     makes: ClassVar = Model
-    revision: ClassVar = 4
+    revision: ClassVar = 5
     panel: ClassVar = "Alignment"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.batch % self.answers:
+            raise UsageError(
+                f"answers = {self.answers} does not divide batch = {self.batch}",
+                where=self.command(),
+                fix="A batch holds all answers to each of its prompts.",
+            )
+        if self.estimator != "gae" and self.answers < 2:
+            raise UsageError(
+                f"{self.estimator} compares the answers to one prompt, and answers = 1",
+                where=self.command(),
+                fix="Give two or more, as --answers 4.",
+            )
+        of_gae = {"value_lr": self.value_lr, "critic_warmup": self.critic_warmup, "lam": self.lam}
+        self._refuse_idle(of_gae, self.estimator == "gae", f"{self.estimator} has no value model")
+        self._refuse_idle(
+            {"kl_horizon": self.kl_horizon}, self.kl_target is not None, "there is no kl_target"
+        )
+
+    def _refuse_idle(self, given: Mapping[str, object], works: bool, why: str) -> None:
+        """A setting that would change nothing is a mistake."""
+        idle = [name for name, value in given.items() if value is not None]
+        if idle and not works:
+            raise UsageError(f"{', '.join(idle)} would do nothing: {why}", where=self.command())
 
     def run(self, draft: Draft[Model]) -> Outcome:
         from llamakit.alignment import ppo, ppo_run
@@ -120,13 +163,14 @@ class Ppo(Stage):
         )
         policy = load_model(start, device=device)
         prompts, heldout, counts = self._prompts(draft, vocabulary, room)
+        plan = self._plan()
         run = ppo.Ppo(
             policy=policy,
             reference=load_model(start, self.dtype, device),
-            value_model=load_reward_model(helpfulness, device=device),
+            value_model=load_reward_model(helpfulness, device=device) if plan.has_critic else None,
             judge=judges,
             vocabulary=vocabulary,
-            plan=self._plan(),
+            plan=plan,
         )
         result = ppo_run.train(
             run,
@@ -135,15 +179,16 @@ class Ppo(Stage):
             ppo_run.Limits(
                 eval_every=self.eval_every,
                 patience=self.patience,
-                max_kl=self.max_kl,
                 checkpoint_every=self.checkpoint_every,
             ),
             checkpoints=draft.work / "checkpoints",
             log=draft.log,
             events=draft.events,
         )
-        save_model(draft.path, run.policy, vocabulary, chat=True, card=_card(result))
+        method = _METHODS[self.estimator]
+        save_model(draft.path, run.policy, vocabulary, chat=True, card=_card(result, method))
         page = ppo_page(
+            method,
             read_metrics(draft.log / ppo_run.METRICS),
             read_metrics(draft.log / ppo_run.HELDOUT),
             result.best_iteration,
@@ -166,23 +211,29 @@ class Ppo(Stage):
         return Outcome(counts=counts, metrics=figures, headline=headline)
 
     def _plan(self) -> "PpoPlan":
-        from llamakit.alignment.ppo import PpoPlan
+        from llamakit.alignment.ppo_plan import PpoPlan
 
         return PpoPlan(
             iterations=self.iterations,
             batch=self.batch,
             mini_batch=self.mini_batch,
             tokens_at_once=self.tokens_at_once,
+            estimator=self.estimator,
+            answers=self.answers,
             lr=self.lr,
-            value_lr=self.value_lr,
+            value_lr=1e-6 if self.value_lr is None else self.value_lr,
             ratio_clip=self.ratio_clip,
             kl_weight=self.kl_weight,
-            lam=self.lam,
+            kl_target=self.kl_target,
+            kl_horizon=self.kl_horizon or 10_000,
+            max_kl=self.max_kl,
+            lam=0.95 if self.lam is None else self.lam,
             temperature=self.temperature,
             max_new_tokens=self.max_new_tokens,
             whitening=self.whitening,
+            whiten_by=self.whiten_by,
             unfinished_penalty=self.unfinished_penalty,
-            critic_warmup=self.critic_warmup,
+            critic_warmup=2 if self.critic_warmup is None else self.critic_warmup,
             dtype=self.dtype,
             seed=self.seed,
         )
@@ -217,9 +268,12 @@ class Ppo(Stage):
         return prompts, heldout, counts
 
 
-def _card(result: "PpoResult") -> str:
+_METHODS = {"gae": "PPO", "rloo": "RLOO", "grpo": "GRPO"}
+
+
+def _card(result: "PpoResult", method: str) -> str:
     return (
-        "# Chat model trained by PPO\n\n"
+        f"# Chat model trained by {method}\n\n"
         f"Trained with llamakit for {result.iterations} iterations against reward models; the "
         f"policy of iteration {result.best_iteration} is kept. It speaks Llama 2's chat format.\n"
     )

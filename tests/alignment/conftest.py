@@ -81,13 +81,14 @@ def make_ppo(
     """Builds a run that always starts from the same weights; `changes` go into its plan."""
 
     def build(judge: Judge | None = None, **changes: object) -> Ppo:
+        settings = plan(**changes)
         return Ppo(
             policy=copy.deepcopy(policy),
             reference=copy.deepcopy(policy),
-            value_model=copy.deepcopy(reward_model),
+            value_model=copy.deepcopy(reward_model) if settings.has_critic else None,
             judge=judge or counting(),
             vocabulary=vocabulary,
-            plan=plan(**changes),
+            plan=settings,
         )
 
     return build

@@ -8,7 +8,7 @@ from typing import TypeVar
 import torch
 
 from llamakit.alignment.padding import pad_right
-from llamakit.alignment.ppo import PpoPlan
+from llamakit.alignment.ppo_plan import PpoPlan
 from llamakit.alignment.prompts import Prompt
 from llamakit.alignment.rollout import Rollouts
 from llamakit.alignment.scoring import Scores

@@ -15,7 +15,8 @@ import torch
 from llamakit.alignment.advantages import advantages_and_returns, whiten
 from llamakit.alignment.grades import SAFETY_LABELS
 from llamakit.alignment.padding import pad_right
-from llamakit.alignment.ppo import Ppo, PpoPlan
+from llamakit.alignment.ppo import Ppo
+from llamakit.alignment.ppo_plan import PpoPlan
 from llamakit.alignment.preferences import PairBatches, tokenise_pairs
 from llamakit.alignment.ranking import centring_loss, objective, ranking_loss, safety_loss
 from llamakit.alignment.response import in_groups, logprobs_and_entropy, response_logprobs

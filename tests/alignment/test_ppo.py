@@ -7,8 +7,9 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from llamakit.alignment.control import Control
 from llamakit.alignment.objectives import clipped_policy_loss, explained_variance, value_loss
-from llamakit.alignment.ppo import Ppo, shaped_scores
+from llamakit.alignment.ppo import Ppo
 from llamakit.text.vocabulary import Vocabulary
 from tests.alignment.small import plan, prompts
 
@@ -63,12 +64,12 @@ def test_the_same_seed_gives_the_same_weights(
     assert all(map(torch.equal, runs[0].policy.parameters(), runs[1].policy.parameters()))
 
 
-def test_scores_are_whitened_and_cut_off_answers_penalised() -> None:
-    scores, finished = torch.tensor([1.0, 3.0, 5.0]), torch.tensor([True, True, False])
-    assert shaped_scores(scores, finished, plan(whitening="none")).tolist() == [1.0, 3.0, 4.0]
-    full = shaped_scores(scores, finished, plan(whitening="full", unfinished_penalty=0.0))
+def test_scores_of_a_batch_are_whitened() -> None:
+    scores = torch.tensor([1.0, 3.0, 5.0])
+    assert Control(0.1).whiten(scores, plan(whitening="none")).tolist() == [1.0, 3.0, 5.0]
+    full = Control(0.1).whiten(scores, plan(whitening="full"))
     assert full.mean().item() == pytest.approx(0, abs=1e-6)
-    scaled = shaped_scores(scores, finished, plan(unfinished_penalty=0.0))
+    scaled = Control(0.1).whiten(scores, plan())
     assert scaled.mean().item() == pytest.approx(3.0)
     assert scaled.std().item() == pytest.approx(1.0, rel=1e-5)
 

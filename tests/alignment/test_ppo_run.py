@@ -20,7 +20,7 @@ from llamakit.text.vocabulary import Vocabulary
 from llamakit.training.metrics import read_metrics
 from tests.alignment.small import prompts
 
-LIMITS = Limits(eval_every=2, patience=50, max_kl=1e9, checkpoint_every=2)
+LIMITS = Limits(eval_every=2, patience=50, checkpoint_every=2)
 
 
 class StopsAfter(Events):
@@ -143,22 +143,42 @@ def test_the_best_policy_is_kept_and_not_the_last(
 def test_no_gain_on_heldout_prompts_stops_the_run(
     make_ppo: Callable[..., Ppo], vocabulary: Vocabulary, tmp_path: Path
 ) -> None:
-    limits = Limits(eval_every=1, patience=2, max_kl=1e9, checkpoint_every=10)
+    limits = Limits(eval_every=1, patience=2, checkpoint_every=10)
     ppo = make_ppo(iterations=20, lr=0.0)  # an unchanged policy never gains
     result = run(ppo, vocabulary, tmp_path, limits)
     assert (result.iterations, result.best_iteration) == (2, 0)
     assert "no better" in result.stopped
 
 
-def test_the_kl_guard_stops_the_run(
+def test_the_kl_guard_stops_the_run_between_iterations(
     make_ppo: Callable[..., Ppo], vocabulary: Vocabulary, tmp_path: Path
 ) -> None:
-    limits = Limits(eval_every=50, patience=5, max_kl=0.5, checkpoint_every=10)
-    ppo = make_ppo(iterations=40, batch=16, lr=1e-2, kl_weight=0.0)
-    result = run(ppo, vocabulary, tmp_path, limits)
-    assert result.iterations < 40
+    ppo = make_ppo(max_kl=0.5, iterations=40, batch=16, mini_batch=16, lr=5e-3, kl_weight=0.0)
+    result = run(ppo, vocabulary, tmp_path, LIMITS)
+    *before, last = read_metrics(tmp_path / "log" / METRICS)
+    assert result.iterations == len(before) + 1 < 40
     assert "KL" in result.stopped
-    assert read_metrics(tmp_path / "log" / METRICS)[-1]["kl"] > 0.5
+    assert all(row["kl"] <= 0.5 for row in before)
+    assert last["kl"] > 0.5
+    assert last["kl_updating"] == pytest.approx(last["kl"], rel=1e-4)
+    assert ppo.control.policy_steps == len(before)  # the batch that was too far moved nothing
+    # A policy beyond the guard is not kept, however much it earns.
+    checks = {row["step"]: row for row in read_metrics(tmp_path / "log" / HELDOUT)}
+    assert checks[result.best_iteration]["kl"] <= 0.5
+
+
+def test_the_kl_guard_stops_the_policy_within_an_iteration(
+    make_ppo: Callable[..., Ppo], vocabulary: Vocabulary, tmp_path: Path
+) -> None:
+    """One iteration of many large steps: the policy is stopped on its way, the critic is not."""
+    ppo = make_ppo(max_kl=0.5, iterations=5, batch=64, mini_batch=4, lr=1e-2, kl_weight=0.0)
+    result = run(ppo, vocabulary, tmp_path, LIMITS)
+    (row,) = read_metrics(tmp_path / "log" / METRICS)
+    assert result.iterations == 1
+    assert row["kl"] == pytest.approx(0, abs=1e-5)
+    assert row["kl_updating"] > 0.5
+    assert 0 < ppo.control.policy_steps < 16
+    assert ppo.control.value_steps == 16
 
 
 def test_without_heldout_prompts_the_last_policy_is_kept(
@@ -182,19 +202,27 @@ def test_in_bf16_the_weights_that_sampled_are_kept(
         assert torch.equal(weight, ppo.policy_optimizer.masters[name].bfloat16())
 
 
+@pytest.mark.parametrize("estimator", ["gae", "grpo"])
 def test_the_log_and_the_page(
-    make_ppo: Callable[..., Ppo], vocabulary: Vocabulary, tmp_path: Path
+    make_ppo: Callable[..., Ppo], vocabulary: Vocabulary, tmp_path: Path, estimator: str
 ) -> None:
-    ppo = make_ppo(iterations=2)
+    ppo = make_ppo(iterations=2, estimator=estimator, answers=2)
     result = run(ppo, vocabulary, tmp_path)
     metrics, checks = (read_metrics(tmp_path / "log" / name) for name in (METRICS, HELDOUT))
     expected = {
-        "score", "helpfulness", "gated", "kl", "kl_k3", "entropy", "ratio_deviation",
-        "clip_fraction", "explained_variance", "response_tokens", "finished",
+        "score", "score_std", "shaped_score", "helpfulness", "gated", "kl", "kl_k3", "kl_weight",
+        "kl_updating", "entropy", "ratio_mean", "ratio_max", "ratio_deviation", "clip_fraction",
+        "response_tokens", "finished", "lr", "policy_loss", "policy_grad_norm",
     }  # fmt: skip
+    of_critic = {"explained_variance", "value_loss", "value_lr", "value_grad_norm"}
     assert expected <= set(metrics[0])
-    assert json.dumps(metrics)  # plain numbers only
-    assert len(checks[0]["samples"]) == 4
-    html = ppo_page(metrics, checks, result.best_iteration, result.stopped)
-    assert html.startswith("<!doctype html>") or "<html" in html
-    assert "Sample answers" in html
+    assert (of_critic <= set(metrics[0])) == (estimator == "gae")
+    assert ("flat_groups" in metrics[0]) == (estimator == "grpo")
+    assert json.dumps(metrics, allow_nan=False)  # plain numbers only
+    assert len(checks[0]["samples"]) == len(checks[-1]["samples"]) == 4
+    html = ppo_page("PPO", metrics, checks, result.best_iteration, result.stopped)
+    titles = ["Rewards", "Distance to the reference", "Entropy", "Ratio", "Answers", "Optimizer"]
+    for title in (*titles, "Held-out prompts", "Sample answers"):
+        assert title in html
+    assert ("Value model" in html) == (estimator == "gae")
+    assert checks[0]["samples"][0]["prompt"] in html
