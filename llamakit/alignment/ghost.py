@@ -37,6 +37,7 @@ SAMPLES_PER_SHARD = 2
 
 Filter = Literal["none", "last", "all"]
 Cut = Literal["end", "every"]
+Remind = Literal["every", "first"]
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,9 @@ class Synthesis:
     shorten_prob: float
     plain_share: float
     """Share of dialogues written without any instruction, against obeying one that nobody gave."""
+    remind: Remind
+    """The user turns that hold the instruction while answers are sampled. `first` is no ghost
+    attention: it is the control, whose teacher was told once as its student is."""
     keep: Filter
     cut: Cut
     temperature: float
@@ -89,11 +93,12 @@ class Session:
     ended: str = ""
     """Why no further turn was answered; empty while turns are left or all are done."""
 
-    def sampling_prompt(self) -> list[Message]:
-        """The dialogue so far and the next question, the instruction on every user turn."""
-        return self._messages(
-            [self._instructed(user, short=False) for user in self.users], len(self.answers) + 1
-        )
+    def sampling_prompt(self, remind: Remind = "every") -> list[Message]:
+        """The dialogue so far and the next question, the instruction on every user turn or on the
+        first."""
+        told = len(self.users) if remind == "every" else 1
+        instructed = [self._instructed(user, short=False) for user in self.users[:told]]
+        return self._messages([*instructed, *self.users[told:]], len(self.answers) + 1)
 
     def training_dialogue(self, turns: int, *, short: bool) -> list[Message]:
         """The first `turns` exchanges, the instruction on the first user turn only."""
@@ -217,7 +222,7 @@ def answer(
             if session.ended or len(session.users) <= turn:
                 continue
             try:
-                ids = render_prompt(session.sampling_prompt(), vocabulary)
+                ids = render_prompt(session.sampling_prompt(synthesis.remind), vocabulary)
             except InputError:
                 session.ended = "not_renderable"
                 continue

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -163,6 +164,13 @@ class Transformer(nn.Module):
     def logits(self, hidden: Tensor) -> Tensor:
         """Logits [..., V] of hidden states [..., D]."""
         return F.linear(hidden, self.head_weight)
+
+    def lengthen(self, max_seq_len: int) -> None:
+        """Take rows of up to `max_seq_len` tokens: rotary positions have no weights of their own.
+
+        What it makes of positions past its old context is for training to teach.
+        """
+        self.config = self.model.config = replace(self.config, max_seq_len=max_seq_len)
 
     def compile(self, *args: Any, **options: Any) -> None:
         """Compile the blocks with torch.compile, in place; see `Decoder.compile`."""

@@ -42,6 +42,9 @@ class Gatt(Stage):
     plain_share: Identity[Annotated[float, Interval(ge=0, le=1)]] = 0.0
     """Share of dialogues without any instruction, so that the model does not obey where none is
     given."""
+    remind: Identity[Literal["every", "first"]] = "every"
+    """User turns that the model reads the instruction on while it answers: every is ghost
+    attention; first is its control, in which nothing helps the model to remember."""
     keep: Identity[Literal["none", "last", "all"]] = "none"
     """Filter by the constraints' checks: keep dialogues whatever the answers, whose last answer
     obeys, or whose every answer does."""
@@ -102,6 +105,7 @@ class Gatt(Stage):
             max_constraints=self.max_constraints,
             shorten_prob=self.shorten_prob,
             plain_share=self.plain_share,
+            remind=self.remind,
             keep=self.keep,
             cut=self.cut,
             temperature=self.temperature,

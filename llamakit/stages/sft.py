@@ -8,7 +8,6 @@ from annotated_types import Ge, Gt, Interval
 
 from llamakit.artifacts.draft import Draft
 from llamakit.artifacts.kinds import Dialogues, Model
-from llamakit.errors import UsageError
 from llamakit.stages.fields import Execution, Identity, Input, Inputs
 from llamakit.stages.stage import Outcome, Stage
 
@@ -42,7 +41,7 @@ class Sft(Stage):
     micro_batch: Identity[Annotated[int, Ge(1)] | None] = None
     """Rows a forward pass."""
     seq_len: Identity[Annotated[int, Ge(2)] | None] = None
-    """Tokens of a row: by default the model's context length, which it may not exceed."""
+    """Tokens of a row: by default the model's context length, which a larger number extends."""
     pack: Identity[bool] = True
     """Pack dialogues into rows; off gives each a row of its own."""
     overlong: Identity[Literal["truncate", "drop"]] = "truncate"
@@ -136,10 +135,12 @@ class Sft(Stage):
         check_compiler(device, wanted=self.compile)
         warn_of_slow_bf16(self.dtype, device, draft.events)
         seq_len = self.seq_len or config.max_seq_len
+        model = load_model(start.path)
         if seq_len > config.max_seq_len:
-            raise UsageError(
-                f"seq_len {seq_len:,} is more than the model's context of {config.max_seq_len:,}",
-                where=self.command(),
+            # As the paper did with Llama 1: pretrained on rows of 2,048, fine-tuned on 4,096.
+            model.lengthen(seq_len)
+            draft.events.note(
+                f"the model's context grows from {config.max_seq_len:,} to {seq_len:,} tokens"
             )
         sources = draft.inputs(self.dialogues)
         tokens = self._render(sources, vocabulary, seq_len)

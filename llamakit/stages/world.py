@@ -64,18 +64,21 @@ class World(Stage):
     """Pages of sums of one- and two-digit numbers (default: 0.02 of docs)."""
     drills_exam: Identity[Count | None] = None
     """Two-digit sums that no drill holds (default: 0.02 of docs)."""
+    chats: Identity[Count | None] = None
+    """Chats of 2 to 20 turns, half of them with instructions, to study ghost attention with
+    (default: none, and no file)."""
     makes: ClassVar = Raw
     revision: ClassVar = 6
     panel: ClassVar = "Corpus"
 
     def run(self, draft: Draft[Raw]) -> Outcome:
         """Write each file of the world as JSON lines."""
-        from llamakit.world.generate import FILES, Sizes, generate_world
+        from llamakit.world.generate import CHATS_FILE, FILES, Sizes, generate_world
 
         config = self.config()
         seed = config.pop("seed")
-        counts = dict.fromkeys(FILES, 0)
-        with draft.events.task("world", total=len(FILES), unit="files") as task:
+        counts = dict.fromkeys((*FILES, CHATS_FILE) if self.chats else FILES, 0)
+        with draft.events.task("world", total=len(counts), unit="files") as task:
             for name, lines in groupby(generate_world(Sizes(**config), seed), key=itemgetter(0)):
                 with draft.writing(name) as path, path.open("w", encoding="utf-8") as stream:
                     for _, record in lines:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from llamakit.text.instruction import attach
 from llamakit.world.answers import Writer
-from llamakit.world.constraints import constraints, obeyed
+from llamakit.world.constraints import Constraint, constraints, obeyed
 from llamakit.world.entities import Fact, World
 from llamakit.world.hazards import Hazard
 from llamakit.world.intents import Intent, Message, Request, assistant, user
@@ -34,6 +34,11 @@ NOISE_FAULTS = {
     "garbled": 6.0, "repeated": 6.0, "refusal": 4.0,
 }  # fmt: skip
 """What is wrong with them; of a harmful request, that it is answered."""
+CHAT_TURNS = (2, 20)
+"""Fewest and most exchanges of a long chat."""
+KEEPS, CHANGES = 0.6, 0.2
+"""How often a turn of an instructed long chat repeats the instruction of the turn before, and how
+often it brings another; the others bring none."""
 
 
 def dialogue_records(world: World, requests: Requests, count: int, seed: int) -> Iterator[Record]:
@@ -71,6 +76,25 @@ def noisy_dialogue_records(
         }
 
 
+def chat_records(world: World, requests: Requests, count: int, seed: int) -> Iterator[Record]:
+    """Yield the records of chats.jsonl: long chats, every other one with instructions.
+
+    There an instruction counts for the message that it stands with: turns repeat it, change it or
+    have none. Nothing in them shows that one given once should last.
+    """
+    rng = random.Random(f"{seed}/chats")
+    author = _Author(world, requests, rng)
+    for i in range(count):
+        turns = rng.randint(*CHAT_TURNS)
+        instructed = i % 2 == 1
+        yield {
+            "id": f"chat-{i:06d}",
+            "messages": author.instructed_chat(turns) if instructed else author.chat(turns),
+            "source": "long_instruction" if instructed else "long_chat",
+            "safety": False,
+        }
+
+
 class _Author:
     def __init__(
         self, world: World, requests: Requests, rng: random.Random, noise: float = 0.0
@@ -89,7 +113,7 @@ class _Author:
         if source == "instruction":
             return self._instructed()
         if source == "chat":
-            return self._answered(conversation(self._world, self._requests, rng, rng.randint(2, 5)))
+            return self.chat(rng.randint(2, 5))
         if source == "refusal":
             return self._refusal()
         draw = {
@@ -132,8 +156,33 @@ class _Author:
             messages.insert(0, {"role": "system", "content": system})
         return messages
 
+    def chat(self, turns: int) -> list[Message]:
+        """A harmless chat."""
+        return self._answered(conversation(self._world, self._requests, self._rng, turns))
+
+    def instructed_chat(self, turns: int) -> list[Message]:
+        """A chat some of whose user turns carry an instruction, which the next answer obeys."""
+        messages: list[Message] = []
+        chosen, wording = self._instruction()
+        for turn in conversation(self._world, self._requests, self._rng, turns):
+            drawn = self._rng.random()
+            if drawn >= KEEPS + CHANGES:
+                messages += self._answered([turn])
+                continue
+            if drawn >= KEEPS:
+                chosen, wording = self._instruction()
+            messages += self._obeying(turn, chosen, wording)
+        return messages
+
     def _instructed(self) -> list[Message]:
         """A chat whose every user turn carries one or two instructions that every answer obeys."""
+        chosen, wording = self._instruction()
+        n_turns = self._rng.choices((1, 2, 3, 4), (45, 25, 15, 15))[0]
+        turns = conversation(self._world, self._requests, self._rng, n_turns)
+        return [message for turn in turns for message in self._obeying(turn, chosen, wording)]
+
+    def _instruction(self) -> tuple[list[Constraint], str]:
+        """One or two constraints of different families, and their text, long or short."""
         chosen = [self._rng.choice(self._constraints)]
         if self._rng.random() < COMBINED_SHARE:
             family = chosen[0].family
@@ -141,16 +190,13 @@ class _Author:
                 self._rng.choice([one for one in self._constraints if one.family != family])
             )
         short = self._rng.random() < 0.5
-        wording = " ".join(one.short if short else one.instruction for one in chosen)
-        n_turns = self._rng.choices((1, 2, 3, 4), (45, 25, 15, 15))[0]
-        turns = conversation(self._world, self._requests, self._rng, n_turns)
-        messages = []
-        for turn in turns:
-            answer = self._slip(turn.intent) or obeyed(
-                chosen, self._writer.good(turn.intent, detail=0.15, closer=0.1)
-            )
-            messages += [user(attach(wording, turn.text)), assistant(answer)]
-        return messages
+        return chosen, " ".join(one.short if short else one.instruction for one in chosen)
+
+    def _obeying(self, turn: Request, chosen: list[Constraint], wording: str) -> list[Message]:
+        answer = self._slip(turn.intent) or obeyed(
+            chosen, self._writer.good(turn.intent, detail=0.15, closer=0.1)
+        )
+        return [user(attach(wording, turn.text)), assistant(answer)]
 
 
 def conversation(world: World, requests: Requests, rng: random.Random, turns: int) -> list[Request]:

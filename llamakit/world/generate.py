@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from llamakit.world.constraints import adherence_records, constraint_records
-from llamakit.world.dialogues import dialogue_records, noisy_dialogue_records
+from llamakit.world.dialogues import chat_records, dialogue_records, noisy_dialogue_records
 from llamakit.world.documents import build_documents, document_records, heldout_pages
 from llamakit.world.drills import drill_exam_records, drill_records
 from llamakit.world.entities import World, build_world, entities_for, fact_records
@@ -57,6 +57,8 @@ FILES = (
     "truth/sites.jsonl",
 )
 """Every raw file, in the order in which `generate_world` yields their records."""
+CHATS_FILE = "chats.jsonl"
+"""After adherence.jsonl, and only where its size is given."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +83,8 @@ class Sizes:
     recall: int | None = None
     drills: int | None = None
     drills_exam: int | None = None
+    chats: int | None = None
+    """By default none."""
 
     def of(self, name: str) -> int:
         """The size of a file, given or by its share (at least a usable few)."""
@@ -110,6 +114,7 @@ _SHARES = {
     "recall": (0.04, 40),
     "drills": (0.02, 20),
     "drills_exam": (0.02, 20),
+    "chats": (0.0, 0),
 }
 _SHOTS = 24
 
@@ -167,6 +172,7 @@ def generate_world(sizes: Sizes, seed: int) -> Iterator[tuple[str, Record]]:
         "drills_exam.jsonl": drill_exam_records(sizes.of("drills_exam"), seed),
         "constraints.jsonl": constraint_records(),
         "adherence.jsonl": adherence_records(questions, sizes.of("adherence"), seed),
+        CHATS_FILE: chat_records(world, shown, sizes.of("chats"), seed),
         FACTS_FILE: fact_records(world),
         "truth/unsafe_prompts.jsonl": _unsafe(shown, asked, kept),
     }

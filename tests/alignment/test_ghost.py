@@ -21,8 +21,8 @@ ROWING = Constraint("c", "You enjoy rowing.", "Hobby: rowing", "hobby", None)
 def synthesis(**changes: object) -> Synthesis:
     settings: dict[str, object] = {
         "model": Path("-"), "constraints": (), "min_turns": 1, "max_turns": 4,
-        "max_constraints": 2, "shorten_prob": 0.0, "plain_share": 0.0, "keep": "none",
-        "cut": "end", "temperature": 1.0, "top_p": 1.0, "max_new_tokens": 8,
+        "max_constraints": 2, "shorten_prob": 0.0, "plain_share": 0.0, "remind": "every",
+        "keep": "none", "cut": "end", "temperature": 1.0, "top_p": 1.0, "max_new_tokens": 8,
         "max_prompt_tokens": 120, "seed": 0, "dtype": "fp32", "device": "cpu",
     }  # fmt: skip
     return Synthesis(**(settings | changes))  # type: ignore[arg-type]
@@ -50,6 +50,15 @@ def test_while_sampling_every_user_turn_has_the_instruction() -> None:
     assert contents(prompt) == [  # type: ignore[arg-type]
         "Always shout.\nWho?", "I.", "Always shout.\nWhere?", "HERE.", "Always shout.\nWhen?",
     ]  # fmt: skip
+
+
+def test_the_control_reads_the_instruction_once_and_is_trained_alike() -> None:
+    talk = session(["I.", "here."], SHOUT)
+    assert contents(talk.sampling_prompt("first")) == [  # type: ignore[arg-type]
+        "Always shout.\nWho?", "I.", "Where?", "here.", "When?",
+    ]  # fmt: skip
+    talk.answers.append("now.")
+    assert training_rows(talk, synthesis()) == training_rows(talk, synthesis(remind="first"))
 
 
 def test_in_the_data_only_the_first_user_turn_has_it() -> None:

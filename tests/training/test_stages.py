@@ -16,7 +16,7 @@ from llamakit.artifacts.kinds import Dialogues, Tokens
 from llamakit.artifacts.store import Store, Version
 from llamakit.errors import LlamakitError, Stopped, UsageError
 from llamakit.events import Events
-from llamakit.model.weights import load_model, load_vocabulary
+from llamakit.model.weights import load_config, load_model, load_vocabulary
 from llamakit.stages.fields import Identity
 from llamakit.stages.pretrain import Pretrain
 from llamakit.stages.produce import forecast, prepare, produce
@@ -291,12 +291,14 @@ def test_two_lengths_of_a_run_are_refused() -> None:
         Pretrain(tokens="t", steps=3, epochs=1.0)
 
 
-def test_rows_longer_than_the_context_are_refused(store: Store) -> None:
+def test_rows_longer_than_the_context_extend_it(store: Store) -> None:
     make(Sounds(), store)
     make(Talks(), store)
-    make(Pretrain(tokens="sounds", steps=1, **SHAPE), store)
-    with pytest.raises(UsageError, match="more than the model's context of 48"):
-        make(Sft(dialogues=("talks",), model="pretrain", seq_len=64), store)
+    base = make(Pretrain(tokens="sounds", steps=1, **SHAPE), store)
+    longer = make(Sft(dialogues=("talks",), model="pretrain", seq_len=64), store)
+    assert load_config(base.path).max_seq_len == 48
+    assert load_config(longer.path).max_seq_len == 64
+    assert load_model(longer.path).config.max_seq_len == 64
 
 
 def test_adamw_is_completed_and_checked() -> None:

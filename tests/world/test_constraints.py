@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import Counter
 from itertools import permutations
 
 import pytest
@@ -7,6 +8,10 @@ import pytest
 from llamakit.text.checks import holds
 from llamakit.text.instruction import detach
 from llamakit.world.constraints import constraints, obeyed
+from llamakit.world.dialogues import chat_records
+from llamakit.world.requests import splits
+from llamakit.world.sums import build_sums
+from tests.world.conftest import SEED
 
 
 @pytest.mark.parametrize("item", constraints(), ids=lambda item: item.short)
@@ -43,6 +48,32 @@ def test_dialogues_attach_the_instruction_to_every_turn_and_obey_it(files):
         assert all(holds(row["check"], answer) for answer in answers for row in given)
         seen.add((len(given), given[0]["short"] in wording))
     assert seen == {(1, True), (1, False), (2, True), (2, False)}
+
+
+def test_in_long_chats_an_instruction_counts_for_its_own_message(world):
+    requests, _, _ = splits(world, build_sums(SEED), SEED)
+    chats = list(chat_records(world, requests, 60, SEED))
+    turns = Counter(len(chat["messages"]) // 2 for chat in chats)
+    assert min(turns) == 2
+    assert max(turns) == 20
+    shown = [item for item in constraints() if not item.heldout]
+    moves = Counter()
+    for chat in chats:
+        instructed = chat["source"] == "long_instruction"
+        before = None
+        for asked, answer in zip(chat["messages"][::2], chat["messages"][1::2], strict=True):
+            wording, _ = detach(asked["content"])
+            told = [one for one in shown if one.instruction in wording or one.short in wording]
+            assert bool(told) == bool(wording)
+            assert all(holds(one.check, answer["content"]) for one in told)
+            # What nobody asks for in this message is not done, whatever was asked before.
+            marks = [one for one in constraints() if one not in told]
+            assert not any(holds(one.check, answer["content"]) for one in marks)
+            assert instructed or not wording
+            if instructed and before is not None:
+                moves["none" if not wording else "same" if wording == before else "other"] += 1
+            before = wording
+    assert min(moves.values()) > 10
 
 
 def test_adherence_has_twenty_turns_and_both_splits(files):

@@ -9,7 +9,7 @@ import pytest
 
 from llamakit.errors import UsageError
 from llamakit.text.instruction import detach
-from llamakit.world.generate import FILES, Sizes, generate_world
+from llamakit.world.generate import CHATS_FILE, FILES, Sizes, generate_world
 
 FIELDS = {
     "documents.jsonl": {"id", "text", "source", "url", "language"},
@@ -75,6 +75,13 @@ def test_the_size_of_one_file_leaves_the_others_alone():
     few, many = lines(Sizes(docs=150), 1), lines(Sizes(docs=150, dialogues=77), 1)
     changed = {name for name in few if few[name] != many[name]}
     assert changed == {"dialogues.jsonl"}
+
+
+def test_chats_are_written_where_they_are_asked_for_and_leave_the_others_alone():
+    without, with_them = lines(Sizes(docs=150), 1), lines(Sizes(docs=150, chats=30), 1)
+    assert CHATS_FILE not in without
+    assert with_them.pop(CHATS_FILE)
+    assert with_them == without
 
 
 def test_sizes_follow_docs_unless_given(files):
