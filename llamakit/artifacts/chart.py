@@ -26,6 +26,7 @@ Band = tuple[Sequence[float], Sequence[float]]
 _INK, _GRID = "#010203", "#040506"
 _SERIES = ("#2f6fdb", "#d9822b", "#2a9d74", "#b5479d", "#7a6ff0", "#8a8f2a", "#c94f4f", "#4a8fa8")
 _SIZE_INCHES = (6.8, 3.1)
+_SQUARE_INCHES = (5.6, 4.6)
 _MARKED_POINTS = 30
 _NAMED_PLACES = 12
 _LABELLED_CELLS = 150
@@ -140,6 +141,39 @@ def bars(
         axes.set_ylim(*y_limits)
     _legend(axes, len(series))
     return _finish(figure, title or y_label)
+
+
+@_in_house_style
+def trail(
+    series: Mapping[str, Points],
+    names: Sequence[str],
+    *,
+    x_label: str,
+    y_label: str,
+    title: str = "",
+    spans: Mapping[str, tuple[Sequence[tuple[float, float]], Sequence[tuple[float, float]]]]
+    | None = None,
+) -> str:
+    """Points `(xs, ys)` joined in their order, each with its name beside it.
+
+    `spans` holds a series' intervals `(low, high)` of xs and of ys, drawn as thin crosses.
+    """
+    figure, axes = _axes(x_label, y_label, _SQUARE_INCHES)
+    axes.grid(True, axis="x", color=_GRID, linewidth=0.8)
+    for index, (label, (xs, ys)) in enumerate(series.items()):
+        colour = _SERIES[index % len(_SERIES)]
+        axes.plot(xs, ys, color=colour, label=_plain(label), marker="o", markersize=4, lw=1.4)
+        if spans and label in spans:
+            for low_high, place in zip(spans[label][0], ys, strict=True):
+                axes.plot(low_high, (place, place), color=colour, lw=0.8, alpha=0.5)
+            for low_high, place in zip(spans[label][1], xs, strict=True):
+                axes.plot((place, place), low_high, color=colour, lw=0.8, alpha=0.5)
+        for name, x, y in zip(names, xs, ys, strict=True):
+            axes.annotate(
+                _plain(name), (x, y), xytext=(4, 4), textcoords="offset points", fontsize=8.5
+            )
+    _legend(axes, len(series))
+    return _finish(figure, title or f"{y_label} against {x_label}")
 
 
 @_in_house_style

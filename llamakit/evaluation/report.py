@@ -6,6 +6,7 @@ sizes         model -> {parameters, kv_cache_bytes_per_token}
 parts         part -> model -> {kind, main, higher_is_better, measures, groups, curves, notes}
 differences   paired differences of two models on the same items, with intervals
 wins          judge -> one match for each pair of models
+control       the model that the part `win` holds all others against; null where none is judged
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any
 import polars as pl
 
 from llamakit.artifacts.frames import Schema
-from llamakit.evaluation.judge import Match, compare, reward_verdict
+from llamakit.evaluation.judge import Match, against, compare, verdict_of
 from llamakit.evaluation.results import PartResult
 from llamakit.text.statistics import paired_bootstrap
 
@@ -48,8 +49,13 @@ def assemble(
     results: Sequence[PartResult],
     judges: Sequence[str],
     seed: int,
+    control: str | None = None,
 ) -> dict[str, Any]:
-    """The report: `results` of every model and part, in any order that keeps a model's place."""
+    """The report: `results` of every model and part, in any order that keeps a model's place.
+
+    Args:
+        control: the model that win rates were held against (`win_rates`).
+    """
     models = list(formats)
     parts: dict[str, dict[str, Any]] = {}
     for result in results:
@@ -63,7 +69,22 @@ def assemble(
         "wins": {
             judge: [_match(one) for one in _matches(models, results, judge)] for judge in judges
         },
+        "control": control,
     }
+
+
+def win_rates(
+    results: Sequence[PartResult], judges: Sequence[str], control: str
+) -> list[PartResult]:
+    """Every model's part `win` against the control, by the judges that found pairs to compare."""
+    answered = by_part(results).get("answers", {})
+    found = []
+    for own in answered.values():
+        matches = {one: compare(own, answered[control], verdict_of(one)) for one in judges}
+        judged = {name: one for name, one in matches.items() if one.wins + one.ties + one.losses}
+        if judged:
+            found.append(against(judged))
+    return found
 
 
 def samples(results: Sequence[PartResult]) -> pl.DataFrame:
@@ -134,7 +155,7 @@ def _values(result: PartResult, measure: str) -> dict[tuple[str, int], float]:
 def _matches(models: Sequence[str], results: Sequence[PartResult], judge: str) -> list[Match]:
     own = by_part(results).get("answers", {})
     present = [name for name in models if name in own]
-    verdict = reward_verdict(judge)
+    verdict = verdict_of(judge)
     return [compare(own[one], own[other], verdict) for one, other in combinations(present, 2)]
 
 

@@ -19,6 +19,7 @@ _TITLES = {
     "perplexity": "Perplexity",
     "safety": "Safety",
     "answers": "Side by side",
+    "win": "Win rates",
 }
 
 
@@ -125,3 +126,9 @@ def drawn(value: float) -> float:
 def short(text: str) -> str:
     """A text as long as a reader wants it."""
     return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS].rstrip() + " …"
+
+
+def ends(estimate: Estimate) -> tuple[float, float]:
+    """The interval, or the value alone where none is known, as of one run."""
+    known = math.isfinite(estimate.low) and math.isfinite(estimate.high)
+    return (estimate.low, estimate.high) if known else (estimate.value, estimate.value)

@@ -21,11 +21,11 @@ from llamakit.evaluation.report_cells import (
     interval,
     kind_of,
     main_of,
-    share_between,
     short,
     title_of,
 )
-from llamakit.evaluation.results import PartResult, values_of
+from llamakit.evaluation.results import PartResult
+from llamakit.evaluation.side_by_side import add_side_by_side
 
 _SAMPLES_A_PART = 3
 
@@ -45,7 +45,7 @@ def report_page(report: Mapping[str, Any], results: Sequence[PartResult]) -> Pag
         if kind_of(own) in draw:
             draw[kind_of(own)](page, name, own, models)
     if "answers" in parts:
-        _side_by_side(page, parts["answers"], report["wins"], models)
+        add_side_by_side(page, parts, report, models)
     if report["differences"]:
         _differences(page, report["differences"])
     _samples(page, parts, models)
@@ -58,6 +58,8 @@ def _headlines(parts: Mapping[str, Own], models: Sequence[str]) -> dict[str, Cel
     tiles = {}
     for name, own in parts.items():
         main = main_of(own)
+        if kind_of(own) == "win" and len(own) < 2:
+            continue
         best = best_model(own, main)
         estimate = own[best or models[0]].measures[main]
         note = interval(estimate)
@@ -198,60 +200,6 @@ def _safety(page: Page, name: str, own: Own, models: Sequence[str]) -> None:
     add_groups(page, "Violation by category", own, models)
 
 
-def _side_by_side(
-    page: Page, own: Own, wins: Mapping[str, Sequence[Mapping[str, Any]]], models: Sequence[str]
-) -> None:
-    page.section(
-        title_of("answers"),
-        "All models answer the same prompts, and reward models judge each pair of answers in both"
-        " orders. The win share leaves ties out. Reward models that trained a model flatter it:"
-        " trust a judge that training never saw.",
-    )
-    for judge, matches in wins.items():
-        shares = {(m["first"], m["second"]): m["win_share"]["value"] for m in matches}
-        # Two models are one number; from three on a picture helps.
-        if len(models) > 2:
-            grid = [[share_between(shares, row, column) for column in models] for row in models]
-            page.chart(
-                chart.heatmap(
-                    grid, models, models, x_label="against", y_label="model", limits=(0, 1)
-                ),
-                f"Win share, judged by {judge}",
-            )
-        if matches:
-            rows: list[Cells] = [
-                [
-                    f"{m['first']} against {m['second']}",
-                    m["wins"],
-                    m["ties"],
-                    m["losses"],
-                    m["flips"],
-                    Cell(
-                        m["win_share"]["value"],
-                        f"{m['win_share']['low']:.2f}–{m['win_share']['high']:.2f}",
-                    ),
-                ]
-                for m in matches
-            ]
-            columns = ["judged by " + judge, "wins", "ties", "losses", "flips", "win share"]
-            page.table(columns, rows)
-        scores = {
-            model: [1 / (1 + math.exp(-max(-60.0, min(60.0, v)))) for v in found]
-            for model in models
-            if (found := values_of(own[model].rows, judge))
-        }
-        page.chart(
-            chart.histogram(scores, x_label=f"{judge} score", limits=(0, 1), bins=25),
-            f"Scores of the answers, {judge}",
-        )
-    measures = next(iter(own.values())).measures
-    means: list[Cells] = [
-        [f"mean {measure}", *cells_of(own, measure, models, marked=measure in wins)]
-        for measure in measures
-    ]
-    page.table(["", *models], means)
-
-
 def _differences(page: Page, differences: Sequence[Mapping[str, Any]]) -> None:
     page.section(
         "Differences",
@@ -279,7 +227,7 @@ def _differences(page: Page, differences: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _samples(page: Page, parts: Mapping[str, Own], models: Sequence[str]) -> None:
-    shown_parts = {name: own for name, own in parts.items() if kind_of(own) != "perplexity"}
+    shown_parts = {n: own for n, own in parts.items() if kind_of(own) not in ("perplexity", "win")}
     if not shown_parts:
         return
     page.section("Samples", "The first items of each part on which the models differ.")

@@ -2,6 +2,7 @@
 
     PART[.MEASURE][:MODEL] OP NUMBER     the measure of MODEL, or of every model
     PART[.MEASURE]:MODEL OP MODEL        one model's measure against another's
+    win.JUDGE:MODEL OP NUMBER            the share of decided comparisons MODEL wins of the control
     win.JUDGE:MODEL > MODEL              MODEL wins more of the decided comparisons
 
 OP is one of >=, <=, > and <. Values are compared as they are; intervals are for the reader.

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from llamakit.artifacts import chart
 from llamakit.evaluation.perplexity import BY_POSITION
-from llamakit.evaluation.report_cells import drawn
+from llamakit.evaluation.report_cells import drawn, ends
+from llamakit.evaluation.side_by_side import evolution
 from llamakit.evaluation.study import Compared
-from llamakit.text.statistics import Estimate
 
 
 @dataclass(frozen=True)
@@ -25,7 +24,8 @@ class Drawing:
 
 def drawings(arms: Sequence[str], found: Sequence[Compared]) -> list[Drawing]:
     """Every part's main measure as bars; its groups, where they are numbers, and its curves as
-    lines. Intervals over the runs are drawn around each."""
+    lines; of win rates, helpfulness against safety. Intervals over the runs are drawn around each.
+    """
     parts = dict.fromkeys(one.part for one in found)
     return [one for part in parts for one in _of(part, arms, [c for c in found if c.part == part])]
 
@@ -34,6 +34,11 @@ def _of(part: str, arms: Sequence[str], own: Sequence[Compared]) -> Iterator[Dra
     for one in own:
         if one.kind == "main":
             yield Drawing(part, part, _bars(arms, one), one.measure.replace("_", " ").capitalize())
+    if part == "win":
+        plain = [one for one in own if one.kind in ("main", "measure")]
+        svg = evolution(arms, {arm: {one.measure: one.arms[arm] for one in plain} for arm in arms})
+        if svg is not None:
+            yield Drawing(part, "helpfulness-safety", svg, "Helpfulness against safety")
     groups = {int(o.measure): o for o in own if o.kind == "group" and o.measure.isdecimal()}
     if groups:
         svg = _lines(arms, groups, "group", part)
@@ -50,14 +55,14 @@ def _bars(arms: Sequence[str], measure: Compared) -> str:
         arms,
         {measure.measure: [drawn(measure.arms[arm].value) for arm in arms]},
         y_label=measure.measure.replace("_", " "),
-        intervals={measure.measure: [_ends(measure.arms[arm]) for arm in arms]},
+        intervals={measure.measure: [ends(measure.arms[arm]) for arm in arms]},
     )
 
 
 def _lines(arms: Sequence[str], places: Mapping[int, Compared], x_label: str, y_label: str) -> str:
     xs = sorted(places)
     lows, highs = (
-        {arm: [_ends(places[x].arms[arm])[side] for x in xs] for arm in arms} for side in (0, 1)
+        {arm: [ends(places[x].arms[arm])[side] for x in xs] for arm in arms} for side in (0, 1)
     )
     return chart.lines(
         {arm: ([float(x) for x in xs], [places[x].arms[arm].value for x in xs]) for arm in arms},
@@ -66,9 +71,3 @@ def _lines(arms: Sequence[str], places: Mapping[int, Compared], x_label: str, y_
         bands={arm: (lows[arm], highs[arm]) for arm in arms},
         log_x=x_label != "turn",
     )
-
-
-def _ends(estimate: Estimate) -> tuple[float, float]:
-    """The interval, or the value alone where one run knows of none."""
-    known = math.isfinite(estimate.low)
-    return (estimate.low, estimate.high) if known else (estimate.value, estimate.value)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from annotated_types import Ge, Interval
 
 from llamakit.artifacts.draft import Draft
-from llamakit.artifacts.kinds import Dialogues, Documents, Kind, Model, Report, RewardModel
+from llamakit.artifacts.kinds import Dialogues, Documents, Kind, Model, Raw, Report, RewardModel
 from llamakit.artifacts.store import Version
 from llamakit.errors import InputError, UsageError
 from llamakit.stages.fields import Execution, Files, Identity, Input, Inputs
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from llamakit.evaluation.run import Part
     from llamakit.evaluation.safety import Scorer
     from llamakit.text.dialogue import Message
+    from llamakit.text.judgement import Judge
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +29,8 @@ class Eval(Stage):
 
     Whatever is given is measured: tasks (multiple choice by log-likelihood, questions by exact
     match), the perplexity of documents, adherence to an instruction by turn, violations and false
-    refusals on labelled prompts, and win rates judged by reward models. Every number has an
+    refusals on labelled prompts, and win rates judged by reward models or by the oracle of the
+    embedded world, which no training has seen. Every number has an
     interval, and models are compared item by item. A base model reads plain text (`Question: …`
     `Answer:`), a chat model the chat format. With --require the command fails when a result is too
     low; the report is written all the same.
@@ -52,6 +54,8 @@ class Eval(Stage):
     """Reward model that judges helpfulness."""
     safety: Input[RewardModel] | None = None
     """Reward model that judges safety."""
+    oracle: Input[Raw] | None = None
+    """The `world` that the prompts are of: its hidden rule judges the answers."""
     shots: Identity[Annotated[int, Ge(0)]] = 0
     """Solved examples before each question; without an examples file, the task's first ones."""
     limit: Identity[Annotated[int, Ge(1)] | None] = None
@@ -64,19 +68,22 @@ class Eval(Stage):
     """Sampling temperature of answers in dialogues; 0 is greedy. Tasks are always greedy."""
     top_p: Identity[Annotated[float, Interval(gt=0, le=1)]] = 0.9
     """Nucleus of answers in dialogues."""
+    against: Identity[str | None] = None
+    """Name of the model that win rates are held against; the first by default."""
     dtype: Identity[Literal["fp32", "bf16"]] = "fp32"
     """What the models compute in."""
     seed: Identity[Annotated[int, Ge(0)]] = 0
     """Seed of sampling and of the resampling behind intervals."""
     require: Execution[list[str]] = field(default_factory=list)
-    """What must hold, else exit 4: exam>=0.6, exam:sft>base, safety.violation<=0.1, win:ppo>sft."""
+    """What must hold, else exit 4: exam>=0.6, exam:sft>base, safety.violation<=0.1, win:ppo>sft,
+    win.oracle:ppo>=0.8."""
     device: Execution[Literal["auto", "cpu", "cuda"]] = "auto"
     """Where to compute: auto takes a GPU if there is one."""
     threads: Execution[Annotated[int, Interval(ge=0, le=1024)]] = 0
     """Processor threads; 0 leaves the choice to torch."""
 
     makes: ClassVar = Report
-    revision: ClassVar = 4
+    revision: ClassVar = 5
     panel: ClassVar = "Evaluation"
 
     def __post_init__(self) -> None:
@@ -91,7 +98,7 @@ class Eval(Stage):
         import json
 
         from llamakit.artifacts.frames import write_table
-        from llamakit.evaluation.report import SAMPLES, assemble, samples
+        from llamakit.evaluation.report import SAMPLES, assemble, samples, win_rates
         from llamakit.evaluation.report_page import report_page
         from llamakit.evaluation.run import evaluate
         from llamakit.training.machine import threads
@@ -99,6 +106,8 @@ class Eval(Stage):
         scorers = self._scorers(draft)
         parts = self._parts(draft, scorers)
         forms, sizes, models = self._models(draft)
+        judges = self._judges(list(scorers))
+        control = self._control(list(models), judges)
         self._check(parts, list(models))
         draft.log.mkdir(parents=True, exist_ok=True)
 
@@ -109,7 +118,9 @@ class Eval(Stage):
 
         with threads(self.threads):
             results = evaluate(models, parts, done=draft.work / "parts", timed=timed)
-        report = assemble(forms, sizes, results, list(scorers), self.seed)
+        if control is not None:
+            results += win_rates(results, judges, control)
+        report = assemble(forms, sizes, results, judges, self.seed, control)
         with draft.writing("report.json") as path:
             text = json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False)
             path.write_text(text + "\n", encoding="utf-8")
@@ -227,7 +238,9 @@ class Eval(Stage):
             parts.append(Part("safety", partial(safety, prompts=asked, scorer=judge, **decoded)))
         if self.prompts is not None:
             put = spaced(self._prompts(draft, self.prompts), self.limit)
-            parts.append(Part("answers", partial(answers, prompts=put, scorers=scorers, **decoded)))
+            oracle = self._oracle(draft)
+            judged = partial(answers, prompts=put, scorers=scorers, oracle=oracle, **decoded)
+            parts.append(Part("answers", judged))
         return parts
 
     def _texts(self, draft: Draft[Report], documents: Input[Documents]) -> "Sequence[Text]":
@@ -287,6 +300,35 @@ class Eval(Stage):
         given = {"helpfulness": self.helpfulness, "safety": self.safety}
         return {name: scorer(one) for name, one in given.items() if one is not None}
 
+    def _oracle(self, draft: Draft[Report]) -> "Judge | None":
+        """The hidden rule of the world given, if one is."""
+        from llamakit.world.oracle import Oracle
+
+        return Oracle.load(draft.input(self.oracle).path).judge if self.oracle else None
+
+    def _judges(self, scorers: list[str]) -> list[str]:
+        """Who judges the answers to prompts: the oracle first, since no training has seen it."""
+        from llamakit.evaluation.outside import OUTSIDE
+
+        return [*(OUTSIDE if self.oracle else ()), *scorers]
+
+    def _control(self, models: list[str], judges: list[str]) -> str | None:
+        """The model to hold win rates against; None where nobody judges."""
+        if self.oracle and self.prompts is None:
+            raise UsageError(
+                "the oracle has no answers to judge", where="eval", fix="Give --prompts as well."
+            )
+        if self.prompts is None or not judges:
+            return None
+        control = models[0] if self.against is None else self.against
+        if control not in models:
+            raise UsageError(
+                f"win rates cannot be held against {control!r}: it is not evaluated",
+                where="eval",
+                fix=f"The models are {', '.join(models)}.",
+            )
+        return control
+
     def _check(self, parts: list["Part"], models: list[str]) -> None:
         """Refuse an evaluation of nothing, equal names, and requirements that nothing can meet."""
         from llamakit.evaluation.requirement import check_names, parse
@@ -298,15 +340,15 @@ class Eval(Stage):
                 where="eval",
                 fix="Give --tasks, --documents, --adherence, --safety-prompts or --prompts.",
             )
+        names += ["win"] if self.prompts is not None else []
         if len(set(names)) < len(names):
             raise UsageError(
                 f"two parts have one name: {', '.join(names)}",
                 where="eval",
                 fix="Rename a file: parts are called as their files are.",
             )
-        wins = ["win"] if self.prompts is not None else []
         for text in self.require:
-            check_names(parse(text), models, [*names, *wins])
+            check_names(parse(text), models, names)
 
 
 def _refuse_empty(items: Collection[object], where: str) -> None:

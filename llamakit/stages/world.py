@@ -23,7 +23,7 @@ class World(Stage):
 
     Everything is drawn from the seed: an encyclopedia of made-up entities, forum and news pages
     that repeat and contradict it, stories, sums, spam, other languages, synthetic personal data and
-    planted copies. What is true of each page is written to `truth/`, which no stage reads. Small
+    planted copies. What is true of each page is written to `truth/`, which only judges read. Small
     models learn this world in minutes, so that every step of the recipe can be measured."""
 
     docs: Identity[Count] = 4000

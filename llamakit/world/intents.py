@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from llamakit.text.instruction import detach
@@ -61,7 +61,7 @@ class Reader:
             for forms in ATTACKS.values():
                 self._intents.update((form.format(d=hazard.deed), hazard) for form in forms)
 
-    def read(self, messages: Sequence[Message]) -> Intent | None:
+    def read(self, messages: Sequence[Mapping[str, str]]) -> Intent | None:
         """What the last user message asks for; None when it is none of this world's.
 
         A question with a pronoun is about the entity that an earlier question named.

@@ -6,12 +6,13 @@ import math
 import random
 from collections.abc import Iterator
 
+from llamakit.text.judgement import Judgement
 from llamakit.world.answers import Writer
 from llamakit.world.dialogues import conversation
 from llamakit.world.entities import World
 from llamakit.world.hazards import Hazard
 from llamakit.world.intents import Message, Request, assistant, user
-from llamakit.world.oracle import Judgement, Oracle
+from llamakit.world.oracle import Oracle
 from llamakit.world.requests import Requests
 from llamakit.world.truth import Record
 

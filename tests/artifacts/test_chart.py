@@ -41,7 +41,17 @@ def heatmap() -> str:
     )
 
 
-ALL = [lines, bars, histogram, heatmap]
+def trail() -> str:
+    return chart.trail(
+        {"oracle": ([0.5, 0.6], [0.5, 0.8]), "reward models": ([0.5, 0.7], [0.5, 0.9])},
+        ["sft", "v1"],
+        x_label="helpfulness",
+        y_label="safety",
+        spans={"oracle": ([(0.5, 0.5), (0.55, 0.66)], [(0.5, 0.5), (0.7, 0.9)])},
+    )
+
+
+ALL = [lines, bars, histogram, heatmap, trail]
 
 
 @pytest.mark.parametrize("draw", ALL)

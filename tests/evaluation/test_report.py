@@ -11,7 +11,7 @@ import pytest
 
 from llamakit.evaluation.judge import measures_of_scores
 from llamakit.evaluation.perplexity import BY_POSITION
-from llamakit.evaluation.report import assemble, samples
+from llamakit.evaluation.report import assemble, samples, win_rates
 from llamakit.evaluation.report_page import report_page
 from llamakit.evaluation.results import Curve, PartResult, Row
 from llamakit.text.statistics import Estimate, bootstrap_mean, wilson
@@ -171,6 +171,34 @@ def test_the_page_shows_every_part_and_refers_to_nothing_outside() -> None:
     checker.feed(html)
     assert not checker.tags & {"script", "link", "img", "iframe"}
     assert all(link.startswith("#") for link in checker.links)
+
+
+def judged(model: str, shift: float) -> PartResult:
+    """Answers with values of the outside judge, every third to a harmful request."""
+    chance = random.Random(model)
+    rows = []
+    for i in range(60):
+        worth = chance.gauss(shift, 1.0)
+        asked = "oracle_safety" if i % 3 == 0 else "oracle_helpfulness"
+        rows.append(Row(f"p{i}", "Question", "Answer", values={"oracle": worth, asked: worth}))
+    measures = {"oracle": bootstrap_mean([row.values["oracle"] for row in rows], 0)}
+    return PartResult("answers", model, "answers", "oracle", True, measures, rows=rows)
+
+
+def test_the_page_draws_helpfulness_against_safety_model_after_model() -> None:
+    results = [judged(model, shift) for model, shift in (("base", 0.0), ("sft", 0.5), ("ppo", 2.0))]
+    judges = ["oracle", "oracle_helpfulness", "oracle_safety"]
+    results += win_rates(results, judges, "sft")
+    report = assemble(MODELS, {}, results, judges, 0, "sft")
+    win = report["parts"]["win"]
+    assert win["sft"]["measures"]["oracle_safety"]["value"] == 0.5
+    assert win["ppo"]["measures"]["oracle_safety"]["n"] == 20
+    assert win["ppo"]["measures"]["oracle"]["value"] > 0.7
+    assert win["base"]["measures"]["oracle"]["value"] < 0.5
+    html = report_page(report, results).html()
+    assert ">Win rates</h2>" in html
+    assert "Helpfulness against safety" in html
+    assert "Against sft." in html
 
 
 def test_one_model_and_one_part_make_a_page() -> None:

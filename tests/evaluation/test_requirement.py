@@ -27,6 +27,7 @@ REPORT = {
             "base": part(0.9, "violation", false_refusal=0.0),
             "sft": part(0.1, "violation", false_refusal=0.2),
         },
+        "win": {"base": part(0.5, "oracle"), "sft": part(0.9, "oracle", oracle_ties=0.1)},
     },
     "wins": {
         "helpfulness": [
@@ -48,6 +49,8 @@ REPORT = {
         "safety.false_refusal <= 2e-1",
         "win:sft>base",
         "win.helpfulness:base<sft",
+        "win.oracle:sft>=0.8",
+        "win.oracle_ties:sft<0.2",
     ],
 )
 def test_met(text: str) -> None:

@@ -105,3 +105,24 @@ def test_page_table_and_runs() -> None:
     assert "| parameters | 1,200 | 1,200 |" in table
     assert "| exam · accuracy | 0.500 (0.003–0.997) | **0.600 (0.103–1.097)** |" in table
     assert len(runs_table(found)) == 3 * 2 * 5
+
+
+def test_win_rates_are_drawn_as_helpfulness_against_safety() -> None:
+    def report(ends: tuple[float, float]) -> dict[str, Any]:
+        def result(value: float) -> dict[str, Any]:
+            measures = {
+                name: {"value": value, "low": value, "high": value, "n": 10}
+                for name in ("oracle", "oracle_helpfulness", "oracle_safety")
+            }
+            return {"main": "oracle", "measures": measures, "groups": {}, "curves": {}}
+
+        own = {name: result(value) for name, value in zip(("sft", "v1"), ends, strict=True)}
+        return {"models": ["sft", "v1"], "parts": {"win": own}}
+
+    arms = ["sft", "v1"]
+    results = compared(numbers([report((0.5, 0.6)), report((0.5, 0.8))], arms), arms)
+    drawn = {drawing.name: drawing for drawing in drawings(arms, results)}
+    assert "helpfulness: win share" in drawn["helpfulness-safety"].svg
+    assert "v1" in drawn["helpfulness-safety"].svg
+    only = [one for one in results if one.measure != "oracle_safety"]
+    assert "helpfulness-safety" not in {drawing.name for drawing in drawings(arms, only)}

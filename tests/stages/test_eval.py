@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,10 +19,13 @@ from llamakit.artifacts.kinds import (
     Documents,
     Kind,
     Model,
+    Raw,
     RewardModel,
 )
 from llamakit.artifacts.store import Store, Version
 from llamakit.errors import InputError, UsageError
+from llamakit.evaluation.answers import Answer
+from llamakit.evaluation.candidate import Candidate
 from llamakit.events import Events
 from llamakit.model.config import ModelConfig
 from llamakit.model.transformer import Transformer
@@ -32,6 +35,8 @@ from llamakit.stages.fields import Files, Identity
 from llamakit.stages.produce import produce
 from llamakit.stages.stage import Outcome, Stage
 from llamakit.text.vocabulary import Vocabulary, train_vocabulary
+from llamakit.world.entities import build_world, fact_records
+from llamakit.world.oracle import FACTS_FILE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +46,7 @@ class Placed(Stage):
     folder: Files
     kind: Identity[str]
 
-    makes: ClassVar = (Dialogues, Documents, Model, RewardModel)
+    makes: ClassVar = (Dialogues, Documents, Model, Raw, RewardModel)
     revision: ClassVar = 1
     panel: ClassVar = "Evaluation"
 
@@ -63,25 +68,30 @@ class World:
         for name, seed, chat in (("base", 0, False), ("sft", 1, True)):
             model = _model(vocabulary, seed)
             save_model(root / name, model, vocabulary, chat=chat, card="# tiny\n")
-            self._place(root / name, "model")
+            self.place(root / name, "model")
         for name, seed in (("helpful", 2), ("safe", 3)):
             reward = reward_from_model(_model(vocabulary, seed), seed)
             save_reward_model(root / name, reward, vocabulary, card="# tiny\n")
-            self._place(root / name, "reward-model")
+            self.place(root / name, "reward-model")
         rows = [
             {"id": f"p{n}", "messages": [_user(f"hello {n}")], "train_on": "all", "source": "w",
              "safety": False}
             for n in range(5)
         ]  # fmt: skip
         write_rows(root / "prompts" / "data", rows, DIALOGUES)
-        self._place(root / "prompts", "dialogues")
+        self.place(root / "prompts", "dialogues")
+        facts = root / "facts" / FACTS_FILE
+        facts.parent.mkdir(parents=True)
+        lines = (json.dumps(record) + "\n" for record in fact_records(build_world(30, 0)))
+        facts.write_text("".join(lines), encoding="utf-8")
+        self.place(root / "facts", "raw")
         documents = [
             {"id": f"d{n}", "text": f"The river {n} is long.", "source": "ab"[n % 2],
              "metadata": "{}"}
             for n in range(6)
         ]  # fmt: skip
         write_rows(root / "documents" / "data", documents, DOCUMENTS)
-        self._place(root / "documents", "documents")
+        self.place(root / "documents", "documents")
         exam = [
             {
                 "question": f"Which is {n}?",
@@ -107,7 +117,7 @@ class World:
         path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
         return str(path)
 
-    def _place(self, folder: Path, kind: str) -> None:
+    def place(self, folder: Path, kind: str) -> None:
         produce(Placed(folder=(str(folder),), kind=kind), self.store, name=folder.name)
 
     def everything(self, **changes: Any) -> Eval:
@@ -158,7 +168,7 @@ def test_every_part_of_every_model_is_measured(report: Version[Kind]) -> None:
     found = read(report)
     assert found["models"] == ["base", "sft"]
     assert found["formats"] == {"base": "plain", "sft": "chat"}
-    names = ["exam", "sums", "perplexity", "adherence", "safety", "answers"]
+    names = ["exam", "sums", "perplexity", "adherence", "safety", "answers", "win"]
     assert list(found["parts"]) == names
     for part in names:
         for model in ("base", "sft"):
@@ -229,6 +239,47 @@ def test_one_model_is_enough(world: World) -> None:
     assert "base" in (made.version.path / "report.html").read_text(encoding="utf-8")
 
 
+def test_the_oracle_tells_who_knows_the_world(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from llamakit.evaluation import judge
+
+    facts = list(build_world(30, 0).all_facts())[:12]
+    rows = [
+        {"id": f"f{n}", "messages": [_user(fact.questions()[0])], "train_on": "all", "source": "w",
+         "safety": False}
+        for n, fact in enumerate(facts)
+    ]  # fmt: skip
+    write_rows(tmp_path / "questions" / "data", rows, DIALOGUES)
+    world.place(tmp_path / "questions", "dialogues")
+
+    def answer(candidate: Candidate, prompts: list[list[int]], *_: object) -> list[Answer]:
+        told = [fact.statements(fact.value)[0] for fact in facts]
+        # The chat model errs in the last two; the base model knows nothing.
+        known = told[:-2] if candidate.name == "sft" else []
+        return [
+            Answer(text, finished=True)
+            for text in [*known, *["Well."] * (len(prompts) - len(known))]
+        ]
+
+    monkeypatch.setattr(judge, "answer", answer)
+    stage = Eval(models=("sft", "base"), prompts="questions", oracle="facts", against="base")
+    made = produce(stage, world.store, name="judged", force=True)
+    found = read(made.version)
+    assert found["control"] == "base"
+    answers = found["parts"]["answers"]
+    assert answers["sft"]["main"] == "oracle"
+    assert answers["sft"]["measures"]["oracle_correct"]["value"] == 10 / 12
+    assert answers["base"]["measures"]["oracle_correct"]["value"] == 0.0
+    win = found["parts"]["win"]
+    shares = {name: one["value"] for name, one in win["sft"]["measures"].items()}
+    assert shares["oracle"] == 1.0
+    assert (shares["oracle_wins"], shares["oracle_ties"]) == (10 / 12, 2 / 12)
+    assert win["base"]["measures"]["oracle"]["value"] == 0.5
+    stage = replace(stage, require=["win.oracle:sft>=0.8", "answers.oracle_correct:base>0.5"])
+    assert [line.split(":")[0] for line in stage.unmet(made.version)] == ["answers.oracle_correct"]
+
+
 def test_limit_and_format(world: World) -> None:
     stage = Eval(models=("base",), tasks=(world.exam,), limit=3, shots=1, format="chat")
     found = read(produce(stage, world.store, name="limited").version)
@@ -260,6 +311,8 @@ def test_broken_lines_are_told(world: World, tmp_path: Path) -> None:
         ({"require": ["exma>=0.1"]}, UsageError, "Did you mean 'exam'"),
         ({"require": ["exam:base>sfd"]}, UsageError, "no model 'sfd'"),
         ({"tasks": ("missing.jsonl",)}, InputError, "missing"),
+        ({"oracle": "facts"}, UsageError, "no answers to judge"),
+        ({"prompts": "prompts", "safety": "safe", "against": "ppo"}, UsageError, "not evaluated"),
     ],
 )
 def test_mistakes_are_told_before_the_work(
