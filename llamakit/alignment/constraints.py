@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from llamakit.alignment.lists import list_files, read_records
 from llamakit.errors import InputError
 from llamakit.text.checks import holds
 
 FILE = "constraints.jsonl"
+_TEXTS = ("id", "instruction", "short", "family")
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Instruction:
 
 def constraint_files(paths: Sequence[Path]) -> list[Path]:
     """The files that paths name: a folder means the `constraints.jsonl` in it."""
-    return [path / FILE if path.is_dir() else path for path in paths]
+    return list_files(paths, FILE)
 
 
 def read_constraints(paths: Sequence[Path]) -> list[Constraint]:
@@ -60,23 +61,8 @@ def read_constraints(paths: Sequence[Path]) -> list[Constraint]:
         InputError: a line is no such object, its check is unknown, or there is no constraint at
         all.
     """
-    found = []
-    for path in paths:
-        try:
-            # Not by splitlines(): a text may hold line separators of Unicode.
-            lines = path.read_text(encoding="utf-8").split("\n")
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(
-                f"the constraints cannot be read ({error})",
-                where=str(path),
-                fix="A plain text file of JSON lines in UTF-8 is needed.",
-            ) from None
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            constraint = _constraint(line, f"{path.name}:{number}")
-            if constraint is not None:
-                found.append(constraint)
+    records = read_records(paths, "constraint", _TEXTS)
+    found = [one for record, where in records if (one := _constraint(record, where)) is not None]
     if not found:
         names = ", ".join(path.name for path in paths)
         raise InputError("there is no constraint to train on in it", where=names)
@@ -94,18 +80,7 @@ def combine(constraints: Sequence[Constraint], most: int, chance: random.Random)
     )
 
 
-def _constraint(line: str, where: str) -> Constraint | None:
-    try:
-        record: dict[str, Any] = json.loads(line)
-        texts = {name: record[name] for name in ("id", "instruction", "short", "family")}
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise InputError(
-            f"this is no constraint ({type(error).__name__}: {error})",
-            where=where,
-            fix="A line is a JSON object with id, instruction, short and family.",
-        ) from None
-    if wrong := [name for name, text in texts.items() if not (isinstance(text, str) and text)]:
-        raise InputError(f"{', '.join(wrong)} must be a text that is not empty", where=where)
+def _constraint(record: Mapping[str, Any], where: str) -> Constraint | None:
     check = record.get("check")
     if check is not None:
         try:
@@ -113,4 +88,4 @@ def _constraint(line: str, where: str) -> Constraint | None:
         except (InputError, AttributeError) as error:
             raise InputError(f"its check cannot be used: {error}", where=where) from None
     held_out = record.get("split", "training") != "training"
-    return None if held_out else Constraint(**texts, check=check)
+    return None if held_out else Constraint(**{key: record[key] for key in _TEXTS}, check=check)

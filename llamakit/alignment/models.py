@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from llamakit.alignment.scoring import Judges
 from llamakit.errors import InputError, UsageError
-from llamakit.model.weights import load_config, load_reward_model, load_vocabulary
+from llamakit.model.transformer import Transformer
+from llamakit.model.weights import load_config, load_model, load_reward_model, load_vocabulary
 from llamakit.text.vocabulary import Vocabulary
 from llamakit.training.plan import Precision
 
@@ -65,3 +67,23 @@ def open_judges(
         if model is not None:
             model.requires_grad_(False)
     return Judges(models[0], models[1], threshold, vocabulary.pad, vocabulary.eos)
+
+
+@lru_cache(maxsize=1)
+def open_sampler(
+    model: Path,
+    helpfulness: Path | None,
+    safety: Path | None,
+    threshold: float,
+    dtype: Precision,
+    device: str,
+) -> tuple[Transformer, Judges, Vocabulary]:
+    """A model to sample from and its judges, opened once a process and not once a shard."""
+    vocabulary = load_vocabulary(model)
+    judges = open_judges(helpfulness, safety, threshold, vocabulary, dtype=dtype, device=device)
+    return load_model(model, dtype, device).eval(), judges, vocabulary
+
+
+def forget_models() -> None:
+    """Let go of the models that shards of this process shared."""
+    open_sampler.cache_clear()

@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from llamakit.alignment.models import open_judges
+from llamakit.alignment.models import open_sampler
 from llamakit.alignment.prompts import Prompt, tokenise_prompts
 from llamakit.alignment.rollout import rollout
 from llamakit.alignment.scoring import Judges
@@ -20,7 +19,6 @@ from llamakit.alignment.tables import write_dialogues
 from llamakit.artifacts.frames import read_table
 from llamakit.model.generation import Sampling
 from llamakit.model.transformer import Transformer
-from llamakit.model.weights import load_model, load_vocabulary
 from llamakit.text.vocabulary import Vocabulary
 from llamakit.training.plan import Precision
 
@@ -76,7 +74,14 @@ def sample_shard(shard: Shard) -> dict[str, Any]:
         counts, and for the report every candidate's score and temperature by prompt.
     """
     sampler = shard.sampler
-    model, judges, vocabulary = _opened(sampler)
+    model, judges, vocabulary = open_sampler(
+        sampler.model,
+        sampler.helpfulness,
+        sampler.safety,
+        sampler.threshold,
+        sampler.dtype,
+        sampler.device,
+    )
     rows = read_table(shard.prompts).to_dicts()
     prompts, counts = tokenise_prompts(rows, vocabulary, sampler.max_prompt_tokens)
     places = [shard.first + prompt.row for prompt in prompts]
@@ -221,23 +226,3 @@ def gain(results: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         return {}
     best, median = reward_curves(scores)
     return {"best": best[-1], "median": median[-1], "gain": best[-1] - median[-1]}
-
-
-def forget_models() -> None:
-    """Let go of the models that shards of this process shared."""
-    _opened.cache_clear()
-
-
-@lru_cache(maxsize=1)
-def _opened(sampler: Sampler) -> tuple[Transformer, Judges, Vocabulary]:
-    """Opened once a process, not once a shard."""
-    vocabulary = load_vocabulary(sampler.model)
-    judges = open_judges(
-        sampler.helpfulness,
-        sampler.safety,
-        sampler.threshold,
-        vocabulary,
-        dtype=sampler.dtype,
-        device=sampler.device,
-    )
-    return load_model(sampler.model, sampler.dtype, sampler.device).eval(), judges, vocabulary

@@ -7,8 +7,9 @@ from annotated_types import Ge, Interval
 
 from llamakit.artifacts.draft import Draft
 from llamakit.artifacts.kinds import Dialogues, Model
-from llamakit.errors import InputError, LlamakitError, UsageError
+from llamakit.errors import UsageError
 from llamakit.stages.fields import Execution, Files, Identity, Input, Inputs
+from llamakit.stages.sampled import sample_in_shards
 from llamakit.stages.stage import Outcome, Stage
 from llamakit.wording import counted
 
@@ -78,14 +79,7 @@ class Gatt(Stage):
         from llamakit.alignment.constraints import constraint_files, read_constraints
         from llamakit.alignment.models import prompt_room
         from llamakit.alignment.sampling_report import adherence, ghost_page
-        from llamakit.alignment.tables import (
-            merge_dialogues,
-            read_rows,
-            shard_dialogues,
-            told,
-            total_counts,
-        )
-        from llamakit.engine.shards import Engine, map_shards
+        from llamakit.alignment.tables import read_rows
         from llamakit.training.machine import pick_device, warn_of_slow_bf16
 
         if self.max_turns < self.min_turns:
@@ -117,39 +111,16 @@ class Gatt(Stage):
             device=device,
         )
         rows = read_rows([version.path / "data" for version in draft.inputs(self.dialogues)])
-        if not rows:
-            raise InputError("dialogues hold no dialogue to answer", where="gatt")
-        # Shards of another size are other shards: a rerun must not mix them.
-        work = draft.work / f"shards-{self.shard_dialogues}"
-        parts = shard_dialogues(rows[: self.limit], work / "dialogues", self.shard_dialogues)
-        shards = [
-            ghost.Shard(
-                dialogues=path,
-                first=first,
-                answers=work / "answers" / path.name,
-                synthesis=synthesis,
-            )
-            for path, first in parts
-        ]
-        try:
-            results = map_shards(
-                ghost.synthesise_shard,
-                shards,
-                done=work / "done",
-                engine=Engine(self.workers),
-                events=draft.events,
-                label="gatt",
-            )
-        finally:
-            ghost.forget_models()
-        counts = total_counts(results)
-        if not counts.get("dialogues"):
-            raise LlamakitError(
-                "no dialogue came out of it",
-                where="gatt",
-                fix=f"What became of them: {told(counts)}. Models must end their answers in time.",
-            )
-        merge_dialogues([shard.answers for shard in shards], draft.path / "data")
+        results, counts = sample_in_shards(
+            draft,
+            rows[: self.limit],
+            lambda dialogues, first, answers: ghost.Shard(dialogues, first, answers, synthesis),
+            ghost.synthesise_shard,
+            label="gatt",
+            size=self.shard_dialogues,
+            workers=self.workers,
+            forget=ghost.forget_models,
+        )
         with draft.writing("log/report.html") as path:
             path.write_text(ghost_page(results, counts), encoding="utf-8")
         turns = adherence(results, "by_turn")

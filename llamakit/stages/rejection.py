@@ -7,8 +7,9 @@ from annotated_types import Ge, Gt, Interval, MinLen
 
 from llamakit.artifacts.draft import Draft
 from llamakit.artifacts.kinds import Dialogues, Model, RewardModel
-from llamakit.errors import InputError, LlamakitError, UsageError
+from llamakit.errors import UsageError
 from llamakit.stages.fields import Execution, Identity, Input, Inputs
+from llamakit.stages.sampled import sample_in_shards
 from llamakit.stages.stage import Outcome, Stage
 
 
@@ -60,16 +61,13 @@ class Rejection(Stage):
 
     def run(self, draft: Draft[Dialogues]) -> Outcome:
         from llamakit.alignment import rejection
-        from llamakit.alignment.models import prompt_room, require_same_vocabulary
-        from llamakit.alignment.sampling_report import rejection_page
-        from llamakit.alignment.tables import (
-            merge_dialogues,
-            read_rows,
-            shard_dialogues,
-            told,
-            total_counts,
+        from llamakit.alignment.models import (
+            forget_models,
+            prompt_room,
+            require_same_vocabulary,
         )
-        from llamakit.engine.shards import Engine, map_shards
+        from llamakit.alignment.sampling_report import rejection_page
+        from llamakit.alignment.tables import read_rows
         from llamakit.training.machine import pick_device, warn_of_slow_bf16
 
         model = draft.input(self.model).path
@@ -86,8 +84,6 @@ class Rejection(Stage):
         device = pick_device(self.device)
         warn_of_slow_bf16(self.dtype, device, draft.events)
         rows = read_rows([version.path / "data" for version in draft.inputs(self.prompts)])
-        if not rows:
-            raise InputError("prompts hold no dialogue to answer", where="rejection")
         sampler = rejection.Sampler(
             model=model,
             helpfulness=helpfulness,
@@ -102,34 +98,16 @@ class Rejection(Stage):
             dtype=self.dtype,
             device=device,
         )
-        # Shards of another size are other shards: a rerun must not mix them.
-        work = draft.work / f"shards-{self.shard_prompts}"
-        parts = shard_dialogues(rows[: self.limit], work / "prompts", self.shard_prompts)
-        shards = [
-            rejection.Shard(
-                prompts=path, first=first, answers=work / "answers" / path.name, sampler=sampler
-            )
-            for path, first in parts
-        ]
-        try:
-            results = map_shards(
-                rejection.sample_shard,
-                shards,
-                done=work / "done",
-                engine=Engine(self.workers),
-                events=draft.events,
-                label="rejection",
-            )
-        finally:
-            rejection.forget_models()
-        counts = total_counts(results)
-        if not counts.get("dialogues"):
-            raise LlamakitError(
-                "no prompt has a usable answer",
-                where="rejection",
-                fix=f"What became of them: {told(counts)}. Models must end their answers in time.",
-            )
-        merge_dialogues([shard.answers for shard in shards], draft.path / "data")
+        results, counts = sample_in_shards(
+            draft,
+            rows[: self.limit],
+            lambda prompts, first, answers: rejection.Shard(prompts, first, answers, sampler),
+            rejection.sample_shard,
+            label="rejection",
+            size=self.shard_prompts,
+            workers=self.workers,
+            forget=forget_models,
+        )
         with draft.writing("log/report.html") as path:
             path.write_text(rejection_page(results, counts), encoding="utf-8")
         figures = rejection.gain(results)

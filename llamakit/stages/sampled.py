@@ -1,0 +1,76 @@
+"""What the stages that sample dialogues share: shard by shard, put together at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from llamakit.artifacts.kinds import Dialogues
+from llamakit.errors import InputError, LlamakitError
+
+if TYPE_CHECKING:
+    from llamakit.artifacts.draft import Draft
+
+Shard = TypeVar("Shard")
+
+
+def sample_in_shards(
+    draft: Draft[Dialogues],
+    rows: Sequence[Mapping[str, Any]],
+    shard_of: Callable[[Path, int, Path], Shard],
+    function: Callable[[Shard], dict[str, Any]],
+    *,
+    label: str,
+    size: int,
+    workers: int,
+    forget: Callable[[], None],
+) -> tuple[list[dict[str, Any]], dict[str, int]]:
+    """Sample dialogues from rows of dialogues, and write the draft's table.
+
+    Args:
+        shard_of: from a table of `size` rows, the place of its first row among all, and the table
+            that the shard's dialogues go to, what `function` works on.
+        function: writes that table and returns `counts`, its number of `dialogues` among them; the
+            same for any size of shards.
+        forget: lets go of what shards of one process shared.
+
+    Returns:
+        what `function` returned, shard by shard, and the counts added up.
+
+    Raises:
+        InputError: there is no row.
+        LlamakitError: no dialogue came out of it.
+    """
+    from llamakit.alignment.tables import merge_dialogues, shard_dialogues, told, total_counts
+    from llamakit.engine.shards import Engine, map_shards
+
+    if not rows:
+        raise InputError("the dialogues given hold none to answer", where=label)
+    # Shards of another size are other shards: a rerun must not mix them.
+    work = draft.work / f"shards-{size}"
+    parts = shard_dialogues(rows, work / "prompts", size)
+    answers = [work / "answers" / path.name for path, _ in parts]
+    shards = [
+        shard_of(path, first, answer) for (path, first), answer in zip(parts, answers, strict=True)
+    ]
+    try:
+        results = map_shards(
+            function,
+            shards,
+            done=work / "done",
+            engine=Engine(workers),
+            events=draft.events,
+            label=label,
+        )
+    finally:
+        forget()
+    counts = total_counts(results)
+    if not counts.get("dialogues"):
+        raise LlamakitError(
+            "no dialogue came out of it",
+            where=label,
+            fix=f"What became of them: {told(counts)}. Models must end their answers in time.",
+        )
+    merge_dialogues(answers, draft.path / "data")
+    return results, counts
