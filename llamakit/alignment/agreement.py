@@ -90,6 +90,16 @@ def calibration(scored: Sequence[ScoredPair]) -> list[tuple[float, Estimate]]:
     ]
 
 
+def calibration_error(scored: Sequence[ScoredPair]) -> float:
+    """Expected calibration error: how far share agreed and predicted probability lie apart, the
+    mean over the bins of `calibration` weighted by their pairs (Guo et al. 2017); nan of no pairs.
+    """
+    if not scored:
+        return float("nan")
+    gaps = (abs(sure - share.value) * share.n for sure, share in calibration(scored))
+    return sum(gaps) / len(scored)
+
+
 def gate_quality(scored: Sequence[ScoredPair], threshold: float) -> GateQuality | None:
     """The gate against the safety labels; None when no pair has a label."""
     limit = logit(threshold)
@@ -109,30 +119,6 @@ def gate_quality(scored: Sequence[ScoredPair], threshold: float) -> GateQuality 
         recall=wilson(caught, sum(unsafe for _, unsafe in labelled)),
         rate=wilson(sum(fired for fired, _ in answers), len(answers)),
     )
-
-
-def figures(scored: Sequence[ScoredPair], gate: GateQuality | None) -> dict[str, float]:
-    """The headline numbers for a record; nothing without held-out pairs."""
-    found: dict[str, float] = {}
-    if scored:
-        whole = accuracy(scored)
-        found |= {
-            "agreement": whole.value,
-            "agreement_low": whole.low,
-            "agreement_high": whole.high,
-            "mean_score": sum(one.chosen + one.rejected for one in scored) / len(scored) / 2,
-        }
-        for name, one in accuracy_by_grade(scored).items():
-            found[f"agreement_grade_{name}"] = one.value
-        for name, one in accuracy_by_safety(scored).items():
-            found[f"agreement_safety_{name}"] = one.value
-        for name, one in accuracy_by_source(scored).items():
-            found[f"agreement_source_{name}"] = one.value
-    if gate is not None:
-        # A share of nothing is no number, and a record holds numbers only.
-        shares = {"rate": gate.rate, "precision": gate.precision, "recall": gate.recall}
-        found |= {f"gate_{name}": one.value for name, one in shares.items() if one.n}
-    return found
 
 
 def _by(

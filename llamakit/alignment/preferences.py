@@ -35,6 +35,8 @@ class Pair:
     grade: str | None
     safety: str | None
     source: str
+    row: int = 0
+    """Its row among those it was made from."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +65,7 @@ def tokenise_pairs(
     """
     pairs: list[Pair] = []
     counts: Counter[str] = Counter()
-    for row in rows:
+    for index, row in enumerate(rows):
         try:
             fitted = fit_answers(
                 row["prompt"], [row["chosen"], row["rejected"]], vocabulary, max_tokens
@@ -84,6 +86,7 @@ def tokenise_pairs(
                 grade=row["grade"],
                 safety=row["safety"],
                 source=row["source"],
+                row=index,
             )
         )
     return pairs, counts

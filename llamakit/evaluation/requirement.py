@@ -10,10 +10,12 @@ OP is one of >=, <=, > and <. Values are compared as they are; intervals are for
 
 from __future__ import annotations
 
+import json
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from llamakit.artifacts.page import shown
@@ -107,6 +109,13 @@ def parse(text: str) -> Requirement:
                 fix=f"Write it as {found['measure']}:MODEL{found['op']}{than}.",
             ) from None
     return Requirement(text.strip(), found["measure"], found["model"], found["op"], than)
+
+
+def missed(requirements: Sequence[str], report: Path) -> list[str]:
+    """What misses each requirement that the report in a folder does not meet."""
+    content = json.loads((report / "report.json").read_text(encoding="utf-8"))
+    lines = (parse(text).unmet(content) for text in requirements)
+    return [line for line in lines if line is not None]
 
 
 def check_names(requirement: Requirement, models: list[str], parts: list[str]) -> None:

@@ -11,6 +11,7 @@ from llamakit.artifacts.kinds import Dialogues, Documents, Kind, Model, Raw, Rep
 from llamakit.artifacts.store import Version
 from llamakit.errors import InputError, UsageError
 from llamakit.stages.fields import Execution, Files, Identity, Input, Inputs
+from llamakit.stages.naming import by_name
 from llamakit.stages.stage import Outcome, Stage
 
 if TYPE_CHECKING:
@@ -142,13 +143,9 @@ class Eval(Stage):
 
     def unmet(self, version: Version[Kind]) -> list[str]:
         """The requirements that the report misses."""
-        import json
+        from llamakit.evaluation.requirement import missed
 
-        from llamakit.evaluation.requirement import parse
-
-        report = json.loads((version.path / "report.json").read_text(encoding="utf-8"))
-        lines = (parse(text).unmet(report) for text in self.require)
-        return [line for line in lines if line is not None]
+        return missed(self.require, version.path)
 
     def _models(
         self, draft: Draft[Report]
@@ -162,11 +159,7 @@ class Eval(Stage):
 
         device = pick_device(self.device)
         warn_of_slow_bf16(self.dtype, device, draft.events)
-        versions = draft.inputs(self.models)
-        plain = [version.name for version in versions]
-        names = [v.name if plain.count(v.name) == 1 else v.reference for v in versions]
-        if len(set(names)) < len(names):
-            raise UsageError(f"a model is given twice: {', '.join(names)}", where="eval")
+        named = by_name(draft.inputs(self.models), "model", "eval")
 
         def opener(name: str, version: Version[Model], form: "Format") -> Callable[[], Candidate]:
             def opened() -> Candidate:
@@ -176,14 +169,11 @@ class Eval(Stage):
             return opened
 
         forms: dict[str, Format] = {}
-        for name, version in zip(names, versions, strict=True):
+        for name, version in named.items():
             known: Format = "chat" if knows_chat(version.path) else "plain"
             forms[name] = known if self.format == "auto" else self.format
-        openers = {
-            name: opener(name, version, forms[name])
-            for name, version in zip(names, versions, strict=True)
-        }
-        configs = {n: load_config(v.path) for n, v in zip(names, versions, strict=True)}
+        openers = {name: opener(name, version, forms[name]) for name, version in named.items()}
+        configs = {name: load_config(version.path) for name, version in named.items()}
         sizes = {
             name: {
                 "parameters": config.parameters(),

@@ -11,6 +11,7 @@ from llamakit.artifacts.kinds import Documents, Report, Vocabulary
 from llamakit.artifacts.store import Version
 from llamakit.errors import InputError, UsageError
 from llamakit.stages.fields import Execution, Files, Identity, Input, Inputs
+from llamakit.stages.naming import by_name
 from llamakit.stages.sharded import Sharded
 from llamakit.stages.stage import Outcome
 
@@ -88,7 +89,7 @@ class Profile(Sharded):
             open_scorer(source.path, self.toxicity_label, self.device)
         profiles: dict[str, Any] = {}
         tables = []
-        for name, version in self._named(draft).items():
+        for name, version in by_name(draft.inputs(self.documents), "corpus", "profile").items():
             scanned, toxicity, excerpts = self._count(draft, name, version, settings)
             profiles[name] = profile(scanned, self.top, toxicity)
             rows = load_excerpts([*(shard.excerpts for shard in scanned.shards), *excerpts])
@@ -114,15 +115,6 @@ class Profile(Sharded):
             },
             headline=" | ".join(_headline(name, one) for name, one in profiles.items()),
         )
-
-    def _named(self, draft: Draft[Report]) -> dict[str, Version[Documents]]:
-        """The corpora by name, by reference where two have one name."""
-        versions = draft.inputs(self.documents)
-        plain = [version.name for version in versions]
-        names = [v.name if plain.count(v.name) == 1 else v.reference for v in versions]
-        if len(set(names)) < len(names):
-            raise UsageError(f"a corpus is given twice: {', '.join(names)}", where="profile")
-        return dict(zip(names, versions, strict=True))
 
     def _settings(self, draft: Draft[Report]) -> "Settings":
         from llamakit.corpus.profiling.scan import Settings

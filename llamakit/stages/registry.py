@@ -26,6 +26,7 @@ RECIPE = (
     "rejection",
     "ppo",
     "eval",
+    "rmeval",
     "study",
 )
 

@@ -1,5 +1,6 @@
 """Preferences and a chat model become a reward model."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
@@ -13,6 +14,7 @@ from llamakit.stages.stage import Outcome, Stage
 from llamakit.wording import counted
 
 if TYPE_CHECKING:
+    from llamakit.alignment.agreement import ScoredPair
     from llamakit.alignment.preferences import Pair
     from llamakit.text.vocabulary import Vocabulary
 
@@ -39,6 +41,8 @@ class Rm(Stage):
     """Other pairs, of which a share is mixed in."""
     heldout: Inputs[Preferences] = ()
     """Pairs to report agreement on; without them a share of the training pairs is held out."""
+    other: Input[RewardModel] | None = None
+    """Another reward model, to report how often both rank the held-out pairs alike."""
     kind: Identity[Literal["helpfulness", "safety"]] = "helpfulness"
     """What the model judges; decides the defaults of mix-share and safety-aux-weight."""
     mix_share: Identity[Annotated[float, Interval(ge=0, lt=1)] | None] = None
@@ -103,9 +107,8 @@ class Rm(Stage):
 
     def run(self, draft: Draft[RewardModel]) -> Outcome:
         from llamakit.alignment import agreement, ranking
+        from llamakit.alignment.models import require_same_vocabulary
         from llamakit.alignment.preferences import PairBatches
-        from llamakit.alignment.reward import SAFETY_THRESHOLD
-        from llamakit.alignment.rm_report import rm_page
         from llamakit.model.exchange.peft import ADAPTER_FOLDER, write_adapter
         from llamakit.model.lora import MergedWeights, add_lora, lora_of
         from llamakit.model.weights import (
@@ -116,7 +119,6 @@ class Rm(Stage):
         )
         from llamakit.training.loop import fit
         from llamakit.training.machine import pick_device, warn_of_slow_bf16
-        from llamakit.training.metrics import read_metrics
         from llamakit.training.parallel import parallel_of
         from llamakit.training.plan import TrainingPlan
 
@@ -124,6 +126,8 @@ class Rm(Stage):
         warn_of_slow_bf16(self.dtype, device, draft.events)
         lora = lora_of(self.lora_rank, self.lora_alpha, self.lora_targets, self.command())
         start = draft.input(self.model)
+        if self.other is not None:
+            require_same_vocabulary([start.path, draft.input(self.other).path])
         vocabulary = load_vocabulary(start.path)
         model = reward_from_model(load_model(start.path), self.seed)
         if lora is not None:
@@ -174,19 +178,15 @@ class Rm(Stage):
             write_adapter(draft.path / ADAPTER_FOLDER, trained, lora, reward=True)
             trained = MergedWeights(trained, lora)
         save_reward_model(draft.path, model, vocabulary, card=card, weights=trained)
-        gate = agreement.gate_quality(scored, SAFETY_THRESHOLD) if self.kind == "safety" else None
-        metrics = read_metrics(draft.log / "metrics.jsonl")
-        with draft.writing("log/report.html") as path:
-            path.write_text(rm_page(self.kind, metrics, scored, gate, counts), encoding="utf-8")
-        figures = agreement.figures(scored, gate)
+        found = self._report(draft, scored, counts)
         headline = f"{counted(counts['pairs'], 'pair')}, none held out"
         if scored:
             headline = (
-                f"agreement {figures['agreement']:.3f} on {counted(len(scored), 'held-out pair')}"
+                f"agreement {found['agreement']:.3f} on {counted(len(scored), 'held-out pair')}"
             )
         return Outcome(
             counts=counts,
-            metrics={"loss": float(result.last["loss"]), **figures},
+            metrics={"loss": float(result.last["loss"]), **found},
             headline=headline,
         )
 
@@ -235,6 +235,45 @@ class Rm(Stage):
             **{name: count for name, count in sorted(dropped.items()) if count},
         }
         return pairs, heldout, counts
+
+    def _report(
+        self, draft: Draft[RewardModel], scored: "list[ScoredPair]", counts: dict[str, int]
+    ) -> dict[str, float]:
+        """Draw the page; returns the numbers for the record."""
+        from llamakit.alignment.agreement import gate_quality
+        from llamakit.alignment.consensus import consensus
+        from llamakit.alignment.reward import SAFETY_THRESHOLD
+        from llamakit.alignment.rm_figures import figures
+        from llamakit.alignment.rm_report import rm_page
+        from llamakit.training.metrics import read_metrics
+
+        gate = gate_quality(scored, SAFETY_THRESHOLD) if self.kind == "safety" else None
+        found = figures(scored, gate)
+        theirs = self._scored_by_other(draft, [one.pair for one in scored])
+        if theirs is not None:
+            found["same_choice"] = consensus(scored, theirs[1]).same.value
+        metrics = read_metrics(draft.log / "metrics.jsonl")
+        with draft.writing("log/report.html") as path:
+            page = rm_page(self.kind, metrics, scored, gate, counts, theirs)
+            path.write_text(page, encoding="utf-8")
+        return found
+
+    def _scored_by_other(
+        self, draft: Draft[RewardModel], heldout: "Sequence[Pair]"
+    ) -> "tuple[str, list[ScoredPair]] | None":
+        """The other model's name and its scores of the held-out pairs, if it can read any."""
+        from llamakit.alignment.agreement import score_pairs
+        from llamakit.model.weights import load_reward_model, load_vocabulary
+        from llamakit.training.machine import pick_device
+
+        if self.other is None:
+            return None
+        version = draft.input(self.other)
+        model = load_reward_model(version.path, self.dtype, pick_device(self.device))
+        limit = model.config.max_seq_len
+        read = [one for one in heldout if max(len(one.chosen), len(one.rejected)) <= limit]
+        scored = score_pairs(model, read, load_vocabulary(version.path).pad)
+        return (version.reference, scored) if scored else None
 
     def _aux_weight(self) -> float:
         given = self.safety_aux_weight

@@ -106,6 +106,41 @@ def paired_bootstrap(
     return bootstrap_mean(first - second, seed, resamples, level)
 
 
+def correlation(
+    a: Sequence[float] | NDArray[np.float64],
+    b: Sequence[float] | NDArray[np.float64],
+    level: float = 0.95,
+) -> Estimate:
+    """Pearson's correlation of two lists [n] with Fisher's interval (Fisher 1921).
+
+    With fewer than four items, or where one list does not vary, what is not known is nan.
+    """
+    first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    if first.shape != second.shape or first.ndim != 1:
+        raise ValueError(f"shapes {first.shape} and {second.shape} are not one list each")
+    unknown, n = float("nan"), first.size
+    if n < 2 or np.ptp(first) == 0 or np.ptp(second) == 0:
+        return Estimate(unknown, unknown, unknown, n)
+    first, second = first - first.mean(), second - second.mean()
+    value = float(first @ second / np.sqrt((first @ first) * (second @ second)))
+    value = max(-1.0, min(1.0, value))
+    if n < 4:
+        return Estimate(value, unknown, unknown, n)
+    if abs(value) == 1.0:
+        return Estimate(value, value, value, n)
+    half = NormalDist().inv_cdf((1 + level) / 2) / float(np.sqrt(n - 3))
+    middle = float(np.arctanh(value))
+    return Estimate(value, float(np.tanh(middle - half)), float(np.tanh(middle + half)), n)
+
+
+def ranks(values: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
+    """The place of each value in their order, from 1; equal ones share the mean of their places."""
+    array = np.asarray(values, dtype=np.float64)
+    _, place, counts = np.unique(array, return_inverse=True, return_counts=True)
+    shared: NDArray[np.float64] = (np.cumsum(counts) - (counts - 1) / 2)[place]
+    return shared
+
+
 def mean_of_runs(values: Sequence[float], level: float = 0.95) -> Estimate:
     """The mean of a few independent runs with Student's t interval (Student 1908).
 

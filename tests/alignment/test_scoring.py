@@ -103,7 +103,6 @@ def test_agreement_by_grade_bin_and_source() -> None:
         "both_safe": 1, "chosen_safe": 1, "unlabelled": 2,
     }  # fmt: skip
     assert agreement.accuracy_by_source(pairs)["test"].n == 4
-    assert agreement.figures([], None) == {}
 
 
 def test_gate_quality_counts_labelled_answers() -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import polars as pl
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -24,6 +27,7 @@ from llamakit.stages.ppo import Ppo
 from llamakit.stages.produce import produce
 from llamakit.stages.rejection import Rejection
 from llamakit.stages.rm import Rm
+from llamakit.stages.rmeval import Rmeval
 from llamakit.stages.sft import Sft
 from llamakit.stages.stage import Stage
 from llamakit.text.vocabulary import Vocabulary
@@ -273,6 +277,70 @@ def test_adapters_with_divided_layers_are_refused(stocked: Store) -> None:
             Sft(dialogues=("talks",), model="chat", lora_rank=2, tensor_parallel=2, device="cpu"),
             stocked,
         )
+
+
+def test_rm_tells_how_often_another_model_ranks_alike(stocked: Store) -> None:
+    settings: dict[str, Any] = {
+        "preferences": ("safety-pairs",), "heldout": ("helpfulness-pairs",), "model": "chat",
+        "batch_pairs": 12, "lr": 1e-3, "device": "cpu",
+    }  # fmt: skip
+    alone = produce(Rm(**settings), stocked).version
+    beside = produce(Rm(**settings, other="safety"), stocked).version
+    assert 0.0 <= beside.record.metrics.pop("same_choice") <= 1.0
+    assert beside.record.metrics == alone.record.metrics
+    weights = "model.safetensors"
+    assert (alone.path / weights).read_bytes() == (beside.path / weights).read_bytes()
+    report = (beside.path / "log" / "report.html").read_text(encoding="utf-8")
+    assert "helpfulness and safety:v1" in report
+    itself = produce(Rm(**settings, other=alone.reference), stocked).version
+    assert itself.record.metrics["same_choice"] == 1.0
+
+
+def test_rmeval_measures_models_on_pairs(stocked: Store) -> None:
+    stage = Rmeval(
+        models=("helpfulness", "safety"),
+        preferences=("safety-pairs", "helpfulness-pairs"),
+        require=["safety-pairs:helpfulness>=0", "safety-pairs>1"],
+        device="cpu",
+    )
+    version = produce(stage, stocked).version
+    report = json.loads((version.path / "report.json").read_text(encoding="utf-8"))
+    assert report["models"] == ["helpfulness", "safety"]
+    assert list(report["parts"]) == ["safety-pairs", "helpfulness-pairs"]
+    table = pl.read_parquet(version.path / "samples.parquet")
+    assert len(table) == 2 * 24
+    for part, own in report["parts"].items():
+        for model, found in own.items():
+            rows = table.filter(part=part, model=model)
+            hits = (rows["chosen_score"] > rows["rejected_score"]).mean()
+            assert found["measures"]["agreement"]["value"] == pytest.approx(hits)
+            assert found["measures"]["agreement"]["n"] == 12
+    assert "gate_recall" in report["parts"]["safety-pairs"]["safety"]["measures"]
+    assert "gate_recall" not in report["parts"]["helpfulness-pairs"]["safety"]["measures"]
+    (both,) = report["two_models"]["safety-pairs"]
+    same = table.filter(part="safety-pairs").with_columns(
+        one=pl.col("chosen_score") > pl.col("rejected_score")
+    )
+    choices = [same.filter(model=name)["one"].to_list() for name in report["models"]]
+    assert both["same"]["value"] == pytest.approx(
+        np.mean([a == b for a, b in zip(*choices, strict=True)])
+    )
+    (line,) = stage.unmet(version)
+    assert line.startswith("safety-pairs>1: helpfulness has ")
+    page = (version.path / "report.html").read_text(encoding="utf-8")
+    assert "Farthest from the annotator" in page
+
+
+def test_rmeval_needs_pairs_and_known_names(stocked: Store) -> None:
+    with pytest.raises(UsageError, match="name the pairs"):
+        Rmeval(models=("helpfulness",))
+    with pytest.raises(UsageError, match="there is no part 'pairs' here"):
+        produce(
+            Rmeval(models=("safety",), preferences=("safety-pairs",), require=["pairs>0.5"]),
+            stocked,
+        )
+    with pytest.raises(UsageError, match="a model is given twice: safety:v1, safety:v1"):
+        produce(Rmeval(models=("safety", "safety"), preferences=("safety-pairs",)), stocked)
 
 
 def test_ppo_writes_a_chat_model_and_tells_what_it_did(stocked: Store) -> None:
