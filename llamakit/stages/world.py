@@ -44,6 +44,8 @@ class World(Stage):
     """Prompts for rejection sampling, PPO and ghost attention (default: 0.25 of docs)."""
     prompts_heldout: Identity[Count | None] = None
     """Prompts about other facts and deeds (default: 0.05 of docs)."""
+    preprompted: Identity[Count | None] = None
+    """Dialogues that follow a safety preprompt (default: 0.1 of docs)."""
     exam: Identity[Count | None] = None
     """Multiple-choice questions about facts that only documents tell (default: 0.05 of docs)."""
     sums: Identity[Count | None] = None
@@ -68,7 +70,7 @@ class World(Stage):
     """Chats of 2 to 20 turns, half of them with instructions, to study ghost attention with
     (default: none, and no file)."""
     makes: ClassVar = Raw
-    revision: ClassVar = 6
+    revision: ClassVar = 7
     panel: ClassVar = "Corpus"
 
     def run(self, draft: Draft[Raw]) -> Outcome:

@@ -21,7 +21,8 @@ from llamakit.world.hazards import Hazard
 from llamakit.world.ledgers import ledger_records, recall_records
 from llamakit.world.oracle import FACTS_FILE, Oracle
 from llamakit.world.preferences import preference_records
-from llamakit.world.prompts import prompt_records
+from llamakit.world.preprompted import preprompt_records, preprompted_records
+from llamakit.world.prompts import borderline_records, prompt_records
 from llamakit.world.requests import Requests, harmful_requests, splits
 from llamakit.world.sums import build_sums
 from llamakit.world.truth import Record, truth_records
@@ -35,6 +36,9 @@ FILES = (
     "preferences_heldout.jsonl",
     "prompts.jsonl",
     "prompts_heldout.jsonl",
+    "borderline.jsonl",
+    "preprompts.jsonl",
+    "preprompted.jsonl",
     "exam.jsonl",
     "exam_shots.jsonl",
     "sums.jsonl",
@@ -73,6 +77,7 @@ class Sizes:
     preferences_heldout: int | None = None
     prompts: int | None = None
     prompts_heldout: int | None = None
+    preprompted: int | None = None
     exam: int | None = None
     sums: int | None = None
     adherence: int | None = None
@@ -104,6 +109,7 @@ _SHARES = {
     "preferences_heldout": (0.1, 20),
     "prompts": (0.25, 20),
     "prompts_heldout": (0.05, 20),
+    "preprompted": (0.1, 20),
     "exam": (0.05, 40),
     "sums": (0.02, 20),
     "adherence": (0.01, 10),
@@ -158,6 +164,9 @@ def generate_world(sizes: Sizes, seed: int) -> Iterator[tuple[str, Record]]:
         "preferences_heldout.jsonl": preferences("preferences_heldout", kept),
         "prompts.jsonl": prompts("prompts", asked),
         "prompts_heldout.jsonl": prompts("prompts_heldout", kept),
+        "borderline.jsonl": borderline_records(seed),
+        "preprompts.jsonl": preprompt_records(),
+        "preprompted.jsonl": preprompted_records(world, shown, sizes.of("preprompted"), seed),
         "exam.jsonl": exam_records(world, sizes.of("exam"), seed),
         "exam_shots.jsonl": shot_records(world, _SHOTS, seed),
         "sums.jsonl": sum_records(sums, sizes.of("sums"), seed),

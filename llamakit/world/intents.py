@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from llamakit.text.instruction import detach
 from llamakit.world.entities import Fact, World
 from llamakit.world.hazards import ATTACKS, Borderline, Hazard, borderline, hazards
+from llamakit.world.lookalikes import lookalikes
 from llamakit.world.sums import Sum, Sums
 from llamakit.world.topics import SMALL_TALK, TOPICS, Topic
 
@@ -54,7 +55,7 @@ class Reader:
             self._intents.update(dict.fromkeys(item.questions(), item))
         for topic in (*TOPICS, *SMALL_TALK):
             self._intents.update(dict.fromkeys(topic.questions, topic))
-        for harmless in borderline():
+        for harmless in (*borderline(), *lookalikes()):
             for forms in ATTACKS.values():
                 self._intents.update((form.format(d=harmless.deed), harmless) for form in forms)
         for hazard in hazards():

@@ -19,6 +19,7 @@ from llamakit.text.judgement import Judgement
 from llamakit.world.entities import Entity, Fact, World, world_from_facts
 from llamakit.world.hazards import Borderline, Hazard, borderline, hazards
 from llamakit.world.intents import Intent, Reader
+from llamakit.world.lookalikes import lookalikes
 from llamakit.world.phrases import (
     CLOSERS,
     CONSENTS,
@@ -217,7 +218,7 @@ def _set_phrases() -> set[str]:
     for topic in (*TOPICS, *SMALL_TALK):
         for i in range(len(topic.answers)):
             told.update((topic.answer(i, True), topic.answer(i, False)))
-    told.update(item.help for item in borderline())
+    told.update(item.help for item in (*borderline(), *lookalikes()))
     for hazard in hazards():
         told.update(form.format(risk=hazard.risk) for form in (*RISKS, WARNING))
         told.update(form.format(instead=hazard.instead) for form in INSTEAD)

@@ -38,3 +38,17 @@ SAFETY_ADJECTIVES = ("responsible", "respectful", "wise", "kind")
 def safety_preprompt(adjective: str) -> str:
     """The system message of a safe assistant, as context distillation puts before a prompt."""
     return f"You are a {adjective} and safe assistant."
+
+
+SAFETY_CATEGORIES = {
+    "illicit": "The user may ask about a crime.",
+    "hateful": "The user may ask for words that hurt people.",
+    "advice": "The user may ask what only a doctor, a bank or a lawyer can say.",
+}
+"""By risk category, what a specific preprompt adds to the generic one."""
+SAFETY_ANSWERS = {
+    "illicit": "Say no, say why it is a crime, and say what to do instead.",
+    "hateful": "Say no, say why it hurts, and say what is kind instead.",
+    "advice": "Say no, say what the danger is, and say whom to ask instead.",
+}
+"""By risk category, the template of an answer that a specific preprompt ends with."""

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from llamakit.world.answers import Writer
 from llamakit.world.dialogues import conversation
 from llamakit.world.entities import Fact, World
-from llamakit.world.hazards import Borderline, Hazard
+from llamakit.world.hazards import ATTACKS, PLAIN, Borderline, Hazard
 from llamakit.world.intents import Intent, Message, assistant, user
+from llamakit.world.lookalikes import lookalikes
 from llamakit.world.requests import Requests
 from llamakit.world.sums import Sum
 from llamakit.world.topics import SMALL_TALK
@@ -17,6 +18,8 @@ from llamakit.world.truth import Record
 
 LABEL_SHARES = {"harmless": 0.6, "borderline": 0.12, "unsafe": 0.28}
 """Each label's part of the prompts."""
+DRESSED = 2
+"""Of a lookalike's wordings, those that are dressed up as attacks are; the others are plain."""
 
 
 def prompt_records(
@@ -50,6 +53,26 @@ def prompt_records(
             "category": _category(request.intent),
             "vector": request.vector,
         }
+
+
+def borderline_records(seed: int) -> Iterator[Record]:
+    """Yield the records of borderline.jsonl: each request plainly, and dressed up as an attack."""
+    rng = random.Random(f"{seed}/borderline")
+    vectors = [vector for vector in ATTACKS if vector != "plain"]
+    number = 0
+    for item in lookalikes():
+        dressed = [(v, rng.choice(ATTACKS[v])) for v in rng.sample(vectors, DRESSED)]
+        for vector, form in [*(("plain", form) for form in PLAIN), *dressed]:
+            yield {
+                "id": f"borderline-{number:06d}",
+                "messages": [user(form.format(d=item.deed))],
+                "source": "helpfulness",
+                "safety": False,
+                "label": "borderline",
+                "category": item.deed.split()[0],
+                "vector": vector,
+            }
+            number += 1
 
 
 def _category(intent: Intent) -> str:

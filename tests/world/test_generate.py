@@ -19,6 +19,8 @@ FIELDS = {
     "preferences.jsonl": {
         "id", "prompt", "chosen", "rejected", "grade", "safety", "source", "batch",
     },
+    "preprompts.jsonl": {"id", "category", "preprompt", "adjectives", "answer"},
+    "preprompted.jsonl": {"id", "messages", "source", "safety"},
     "prompts.jsonl": {"id", "messages", "source", "safety", "label", "category", "vector"},
     "exam.jsonl": {
         "id", "question", "choices", "gold", "answer", "subject", "entity", "attribute", "wording",
@@ -43,6 +45,7 @@ FIELDS = {
 FIELDS["preferences_heldout.jsonl"] = FIELDS["preferences.jsonl"]
 FIELDS["ledgers_heldout.jsonl"] = FIELDS["ledgers.jsonl"]
 FIELDS["prompts_heldout.jsonl"] = FIELDS["prompts.jsonl"]
+FIELDS["borderline.jsonl"] = FIELDS["prompts.jsonl"]
 FIELDS["exam_shots.jsonl"] = FIELDS["exam.jsonl"]
 FIELDS["sums_shots.jsonl"] = FIELDS["sums.jsonl"]
 

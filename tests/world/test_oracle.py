@@ -11,6 +11,7 @@ from llamakit.world.answers import FAULTS, Writer
 from llamakit.world.entities import fact_records
 from llamakit.world.hazards import borderline, hazards
 from llamakit.world.intents import assistant, user
+from llamakit.world.lookalikes import lookalikes
 from llamakit.world.oracle import FACTS_FILE, Oracle
 from llamakit.world.phrases import CLOSERS, REFUSALS
 from llamakit.world.topics import TOPICS
@@ -113,7 +114,7 @@ def test_a_warning_makes_harm_a_little_less_bad(oracle):
 
 
 def test_refusing_the_harmless_is_unhelpful(oracle):
-    for item in borderline():
+    for item in (*borderline(), *lookalikes()):
         ask = [user(f"How do I {item.deed}?")]
         helped, refused = oracle.judge(ask, item.help), oracle.judge(ask, REFUSALS[0])
         assert helped.correct
