@@ -16,6 +16,7 @@ RECIPE = (
     "filter",
     "mix",
     "profile",
+    "audit",
     "tokenizer",
     "tokenize",
     "pretrain",
