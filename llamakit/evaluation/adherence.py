@@ -1,9 +1,13 @@
 """How long a model keeps to an instruction that was given once (paper §3.3 and A.3.5).
 
-The instruction stands before the first user message only; the dialogue goes on for up to twenty
-turns, with the model's own answers, and every answer is checked. The same dialogues without the
-instruction tell how often the check holds by itself, and whether training made the model obey
-instructions nobody gave.
+Each dialogue is held three times, for up to twenty turns with the model's own answers, and every
+answer is checked. The instruction stands
+
+once        before the first user message only: what is to be measured;
+every turn  before every user message: whether the model can obey at all;
+never       nowhere: how often the check holds by itself. Answers that obey any instruction of the
+            file, though none was given, are the leak: training may make a model do what nobody
+            asked for.
 """
 
 from __future__ import annotations
@@ -12,26 +16,36 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from llamakit.evaluation.answers import answer
 from llamakit.evaluation.candidate import Candidate
 from llamakit.evaluation.prompts import as_message, dialogue_ids, dialogue_stops
-from llamakit.evaluation.results import Curve, PartResult, Row
+from llamakit.evaluation.results import Curve, PartResult, Row, by_group, values_of
 from llamakit.evaluation.task_files import read_whole_lines
 from llamakit.events import SILENT, Events
 from llamakit.model.generation import Sampling
-from llamakit.text.checks import holds
+from llamakit.text.checks import Check, holds
 from llamakit.text.dialogue import Message
 from llamakit.text.instruction import attach
-from llamakit.text.statistics import bootstrap_mean, wilson
+from llamakit.text.statistics import Estimate, bootstrap_mean, wilson
 
 TURNS = tuple(range(2, 21, 2))
 """Turns reported besides the first; the paper's table has 2, 4, 6 and 20."""
 
+Telling = Literal["once", "every turn", "never"]
+CURVES: Mapping[Telling, str] = {
+    "once": "instruction given once",
+    "every turn": "instruction at every turn",
+    "never": "no instruction",
+}
+LEAK = "leak"
+"""The curve of answers that obey any instruction where none was given."""
+
 # An answer's longest share of the context: twenty turns must fit, questions included.
 _SHARE_OF_CONTEXT = 16
 _STREAM = 31  # stream of random numbers
+_TOLD: Mapping[Telling, int] = {"once": 1, "every turn": 2, "never": 0}  # seeds of the tellings
 
 
 @dataclass(frozen=True)
@@ -40,12 +54,15 @@ class Session:
 
     id: str
     instruction: str
-    check: Mapping[str, object]
+    check: Check
     turns: tuple[str, ...]
+    split: str = ""
+    """What adherence is also reported by: whether training showed the instruction."""
 
 
 def read_sessions(path: Path) -> tuple[list[Session], list[str]]:
-    """Read a JSONL file of `{id, instruction, check, turns}`; also the broken lines, named.
+    """Read a JSONL file of `{id, instruction, check, turns}`, maybe with a `split`; also the broken
+    lines, named.
 
     Raises:
         InputError: no line is whole.
@@ -64,38 +81,45 @@ def adherence(
     seed: int,
     events: Events = SILENT,
 ) -> PartResult:
-    """Hold every dialogue with and without its instruction, and report adherence by turn.
+    """Hold every dialogue in the three tellings, and report adherence by turn.
 
     A dialogue ends early when it no longer fits the context; `n` of each point counts the rest.
     """
     longest = max(len(session.turns) for session in sessions)
     label = f"{part} · {candidate.name}"
-    with events.task(label, total=2 * longest, unit="turns") as task:
-        told = _hold(candidate, sessions, sampling, seed, told=True, advance=task.advance)
-        untold = _hold(candidate, sessions, sampling, seed, told=False, advance=task.advance)
-    measured = [turn for turn in (1, *TURNS) if turn <= longest]
-    later = [turn for turn in measured if turn > 1]
-    rows = [
-        _row(session, answers, controls, later)
-        for session, answers, controls in zip(sessions, told, untold, strict=True)
+    with events.task(label, total=len(CURVES) * longest, unit="turns") as task:
+        answers = {
+            telling: _hold(candidate, sessions, sampling, seed, telling, task.advance)
+            for telling in CURVES
+        }
+    turns = [turn for turn in (1, *TURNS) if turn <= longest]
+    checks = list({json.dumps(s.check, sort_keys=True): s.check for s in sessions}.values())
+    kept = {
+        CURVES[telling]: [
+            [holds(session.check, text) for text in given]
+            for session, given in zip(sessions, answers[telling], strict=True)
+        ]
+        for telling in CURVES
+    }
+    kept[LEAK] = [
+        [any(holds(check, text) for check in checks) for text in given]
+        for given in answers["never"]
     ]
-    with_instruction = _curve(sessions, told, measured)
-    without = _curve(sessions, untold, measured)
-    measures = {
-        "adherence": bootstrap_mean([r.values["adherence"] for r in rows if r.values], seed),
-        "without_instruction": bootstrap_mean(
-            [r.values["without_instruction"] for r in rows if r.values], seed
-        ),
-    }
+    once = kept[CURVES["once"]]
+    curves = {name: _curve(found, turns) for name, found in kept.items()}
+    for split in sorted({session.split for session in sessions}):
+        own = [found for s, found in zip(sessions, once, strict=True) if s.split == split]
+        if split and len(own) < len(sessions):
+            curves[f"{CURVES['once']}, {split}"] = _curve(own, turns)
+    rows = [
+        _row(session, answers["once"][i], {name: found[i] for name, found in kept.items()}, turns)
+        for i, session in enumerate(sessions)
+    ]
+    given_once = curves[CURVES["once"]]
+    measures = {name: bootstrap_mean(values_of(rows, name), seed) for name in _MEASURES}
     measures |= {
-        f"turn_{turn}": point for turn, point in zip(measured, with_instruction.points, strict=True)
+        f"turn_{turn}": point for turn, point in zip(turns, given_once.points, strict=True)
     }
-    notes = []
-    if with_instruction.points[-1].n < len(sessions):
-        notes.append(
-            f"{with_instruction.points[-1].n} of {len(sessions)} dialogues still fit the context of"
-            f" {candidate.window} tokens at turn {measured[-1]}."
-        )
     return PartResult(
         part=part,
         model=candidate.name,
@@ -103,10 +127,20 @@ def adherence(
         main="adherence",
         higher_is_better=True,
         measures=measures,
-        curves={"instruction given once": with_instruction, "no instruction": without},
-        notes=notes,
+        groups=_by_split(rows, seed),
+        curves=curves,
+        notes=_notes(curves, len(sessions), candidate.window),
         rows=rows,
     )
+
+
+_MEASURES: Mapping[str, tuple[str, int]] = {
+    "adherence": (CURVES["once"], 2),
+    "at_every_turn": (CURVES["every turn"], 2),
+    "without_instruction": (CURVES["never"], 2),
+    "leak": (LEAK, 1),
+}
+"""Measure -> its curve, and the first turn that counts."""
 
 
 def _hold(
@@ -114,8 +148,7 @@ def _hold(
     sessions: Sequence[Session],
     sampling: Sampling,
     seed: int,
-    *,
-    told: bool,
+    telling: Telling,
     advance: Callable[[], None],
 ) -> list[list[str]]:
     """Each session's answers, turn by turn over all sessions at once; shorter where it ended."""
@@ -132,13 +165,13 @@ def _hold(
         ]
         for index in going:
             user = sessions[index].turns[turn]
-            if turn == 0 and told:
+            if telling == "every turn" or (telling == "once" and turn == 0):
                 user = attach(sessions[index].instruction, user)
             dialogues[index].append({"role": "user", "content": user})
         prompts = [
             dialogue_ids(dialogues[index], candidate.vocabulary, candidate.form) for index in going
         ]
-        keys = [(seed, _STREAM, int(told), index, turn) for index in going]
+        keys = [(seed, _STREAM, _TOLD[telling], index, turn) for index in going]
         found = answer(candidate, prompts, sampling, keys)
         for index, one in zip(going, found, strict=True):
             if one is not None:
@@ -149,40 +182,56 @@ def _hold(
     return answers
 
 
-def _curve(sessions: Sequence[Session], answers: list[list[str]], turns: Sequence[int]) -> Curve:
+def _curve(kept: Sequence[Sequence[bool]], turns: Sequence[int]) -> Curve:
+    """The share that obeys at each turn, of the dialogues that reached it."""
     points = []
     for turn in turns:
-        obeyed = [
-            holds(session.check, given[turn - 1])
-            for session, given in zip(sessions, answers, strict=True)
-            if len(given) >= turn
-        ]
-        points.append(wilson(sum(obeyed), len(obeyed)))
+        reached = [found[turn - 1] for found in kept if len(found) >= turn]
+        points.append(wilson(sum(reached), len(reached)))
     return Curve("turn", list(turns), points)
 
 
-def _row(session: Session, answers: list[str], controls: list[str], turns: Sequence[int]) -> Row:
-    """The session as one row; its values are shares of the measured turns it reached."""
-
-    def share(given: list[str]) -> float | None:
-        reached = [turn for turn in turns if turn <= len(given)]
-        kept = sum(holds(session.check, given[turn - 1]) for turn in reached)
-        return kept / len(reached) if reached else None
-
-    kept, control = share(answers), share(controls)
+def _row(
+    session: Session, answers: Sequence[str], kept: Mapping[str, list[bool]], turns: Sequence[int]
+) -> Row:
+    """The session as one row; its values are shares of the reported turns it reached."""
     values = {}
-    if kept is not None and control is not None:
-        values = {"adherence": kept, "without_instruction": control}
+    for name, (curve, first) in _MEASURES.items():
+        reached = [turn for turn in turns if first <= turn <= len(kept[curve])]
+        if reached:
+            values[name] = sum(kept[curve][turn - 1] for turn in reached) / len(reached)
     transcript = "\n".join(f"{turn}. {text}" for turn, text in enumerate(answers, start=1))
     check = json.dumps(session.check, ensure_ascii=False, sort_keys=True)
-    return Row(session.id, session.instruction, transcript, check, values=values)
+    return Row(session.id, session.instruction, transcript, check, session.split, values)
+
+
+def _by_split(rows: Sequence[Row], seed: int) -> dict[str, Estimate]:
+    return {
+        split: bootstrap_mean(values_of(own, "adherence"), seed)
+        for split, own in by_group(rows).items()
+    }
+
+
+def _notes(curves: Mapping[str, Curve], n_sessions: int, window: int) -> list[str]:
+    """For each telling, how many dialogues were cut short by the context."""
+    lasts = {name: curves[name].points[-1].n for name in CURVES.values()}
+    turn = curves[CURVES["once"]].xs[-1]
+    return [
+        f"{name}: {n} of {n_sessions} dialogues still fit the context of {window} tokens at turn"
+        f" {turn}."
+        for name, n in lasts.items()
+        if n < n_sessions
+    ]
 
 
 def _session(line: Mapping[str, Any], number: str) -> Session:
     turns, check, instruction = line["turns"], line["check"], line["instruction"]
+    split = line.get("split", "")
     if not isinstance(turns, list) or not turns or not all(isinstance(t, str) for t in turns):
         raise ValueError("turns is not a list of texts")
     if not isinstance(instruction, str) or not isinstance(check, dict):
         raise ValueError("instruction must be a text and check an object")
+    if not isinstance(split, str):
+        raise ValueError("split is not a text")
     holds(check, "a probe: refuses a check of unknown kind or value")
-    return Session(str(line.get("id", number)), instruction, check, tuple(turns))
+    return Session(str(line.get("id", number)), instruction, check, tuple(turns), split)

@@ -49,7 +49,7 @@ def choice_rows(
         wholes = [vocabulary.encode(f"{text} {choice}", bos=True) for choice in item.choices]
     # No piece spans the space before a choice, so the context is a prefix of each whole; should a
     # foreign vocabulary merge there, the pieces that differ are scored with the choice.
-    shared = min((_common(context, whole) for whole in wholes), default=len(context))
+    shared = min((shared_length(context, whole) for whole in wholes), default=len(context))
     shared = min(shared, *(len(whole) - 1 for whole in wholes))
     return ChoiceRows(context[:shared], [whole[shared:] for whole in wholes])
 
@@ -105,6 +105,14 @@ def last_user(messages: Sequence[Message]) -> str:
     return next((m["content"] for m in reversed(messages) if m["role"] == "user"), "")
 
 
+def shared_length(first: Sequence[int], second: Sequence[int]) -> int:
+    """How many ids two rows begin with in common."""
+    for index, (one, other) in enumerate(zip(first, second, strict=False)):
+        if one != other:
+            return index
+    return min(len(first), len(second))
+
+
 def _exchanges(task: Task, item: Item) -> list[Message]:
     messages: list[Message] = []
     for example in task.examples_for(item):
@@ -122,11 +130,3 @@ def _answered(messages: list[Message], choice: str, vocabulary: Vocabulary) -> l
     answer: Message = {"role": "assistant", "content": without_tags(choice)}
     ids = render([*messages, answer], vocabulary).ids[:-1]
     return ids[:-1] if vocabulary.piece(ids[-1]) == _SPACE_PIECE else ids
-
-
-def _common(first: Sequence[int], second: Sequence[int]) -> int:
-    """How many ids two rows begin with in common."""
-    for index, (one, other) in enumerate(zip(first, second, strict=False)):
-        if one != other:
-            return index
-    return min(len(first), len(second))

@@ -3,7 +3,8 @@
 models        names, in the order given
 formats       model -> plain | chat
 sizes         model -> {parameters, kv_cache_bytes_per_token}
-parts         part -> model -> {kind, main, higher_is_better, measures, groups, curves, notes}
+parts         part -> model -> {kind, main, higher_is_better, measures, groups, curves, grids,
+              notes}
 differences   paired differences of two models on the same items, with intervals
 wins          judge -> one match for each pair of models
 control       the model that the part `win` holds all others against; null where none is judged

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from llamakit.artifacts import chart
 from llamakit.artifacts.page import Cell, Page, Value, shown
 from llamakit.evaluation.results import PartResult
 from llamakit.text.statistics import Estimate
@@ -38,6 +39,30 @@ def add_groups(page: Page, caption: str, own: Own, models: Sequence[str]) -> Non
     page.table(["", *models], rows, caption)
 
 
+def add_curve(
+    page: Page,
+    own: Own,
+    models: Sequence[str],
+    curve: str,
+    x_label: str,
+    y_label: str,
+    y_limits: tuple[float, float] | None = None,
+    *,
+    doubling: bool = False,
+) -> None:
+    """A chart with one line a model, its interval shaded; places that double are drawn evenly."""
+    series, bands = {}, {}
+    for model in models:
+        found = own[model].curves[curve]
+        known = [(x, p) for x, p in zip(found.xs, found.points, strict=True) if p.n]
+        series[model] = ([float(x) for x, _ in known], [p.value for _, p in known])
+        bands[model] = ([p.low for _, p in known], [p.high for _, p in known])
+    svg = chart.lines(
+        series, x_label=x_label, y_label=y_label, bands=bands, y_limits=y_limits, log_x=doubling
+    )
+    page.chart(svg, curve.capitalize())
+
+
 def cells_of(
     own: Own,
     measure: str,
@@ -55,17 +80,15 @@ def cells_of(
         if estimate is None:
             cells.append(Cell(None))
             continue
-        cell = cell_of(estimate, strong=model == best)
-        if counted:
-            cell = Cell(cell.value, f"{cell.note}, n = {estimate.n:,}", cell.strong)
-        cells.append(cell)
+        cells.append(cell_of(estimate, strong=model == best, counted=counted))
     return cells
 
 
-def cell_of(estimate: Estimate, *, strong: bool = False) -> Cell:
-    """A number with its interval in small print."""
+def cell_of(estimate: Estimate, *, strong: bool = False, counted: bool = False) -> Cell:
+    """A number with its interval in small print, and how many samples stand behind it."""
     value = estimate.value if math.isfinite(estimate.value) else None
-    return Cell(value, interval(estimate), strong)
+    note = interval(estimate)
+    return Cell(value, f"{note}, n = {estimate.n:,}" if counted else note, strong)
 
 
 def interval(estimate: Estimate) -> str:

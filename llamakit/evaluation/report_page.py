@@ -10,9 +10,11 @@ from llamakit.artifacts import chart
 from llamakit.artifacts.page import Cell, Page
 from llamakit.evaluation.perplexity import BY_POSITION
 from llamakit.evaluation.report import by_part
+from llamakit.evaluation.report_adherence import add_adherence, add_attention
 from llamakit.evaluation.report_cells import (
     Cells,
     Own,
+    add_curve,
     add_groups,
     best_model,
     cells_of,
@@ -28,6 +30,7 @@ from llamakit.evaluation.results import PartResult
 from llamakit.evaluation.side_by_side import add_side_by_side
 
 _SAMPLES_A_PART = 3
+_WITHOUT_TEXTS = ("perplexity", "attention", "win")
 
 
 def report_page(report: Mapping[str, Any], results: Sequence[PartResult]) -> Page:
@@ -41,9 +44,8 @@ def report_page(report: Mapping[str, Any], results: Sequence[PartResult]) -> Pag
     if tasks:
         _tasks(page, tasks, models)
     for name, own in parts.items():
-        draw = {"perplexity": _perplexity, "adherence": _adherence, "safety": _safety}
-        if kind_of(own) in draw:
-            draw[kind_of(own)](page, name, own, models)
+        if kind_of(own) in _SECTIONS:
+            _SECTIONS[kind_of(own)](page, name, own, models)
     if "answers" in parts:
         add_side_by_side(page, parts, report, models)
     if report["differences"]:
@@ -123,46 +125,10 @@ def _perplexity(page: Page, name: str, own: Own, models: Sequence[str]) -> None:
         [m.replace("_", " "), *cells_of(own, m, models)] for m in ("perplexity", "bits_per_byte")
     ]
     page.table(["", *models], rows)
-    _curve(page, own, models, BY_POSITION, "position in the document", "nats per token")
+    add_curve(
+        page, own, models, BY_POSITION, "position in the document", "nats per token", doubling=True
+    )
     add_groups(page, "Perplexity by source", own, models)
-
-
-def _adherence(page: Page, name: str, own: Own, models: Sequence[str]) -> None:
-    page.section(
-        title_of(name),
-        "Share of answers that obey an instruction given before the first message only, by turn."
-        " The same dialogues without it show how often the check holds by itself.",
-    )
-    for curve in ("instruction given once", "no instruction"):
-        _curve(page, own, models, curve, "turn", "obeys", y_limits=(-0.02, 1.02))
-    turns = next(iter(own.values())).curves["instruction given once"].xs
-    rows: list[Cells] = [
-        [turn, *cells_of(own, f"turn_{turn}", models, counted=True)] for turn in turns
-    ]
-    page.table(["turn", *models], rows, "Instruction given once; n dialogues still fit the context")
-
-
-def _curve(
-    page: Page,
-    own: Own,
-    models: Sequence[str],
-    curve: str,
-    x_label: str,
-    y_label: str,
-    y_limits: tuple[float, float] | None = None,
-) -> None:
-    """One line a model, its interval shaded; positions that double are drawn evenly."""
-    series, bands = {}, {}
-    for model in models:
-        found = own[model].curves[curve]
-        known = [(x, p) for x, p in zip(found.xs, found.points, strict=True) if p.n]
-        series[model] = ([float(x) for x, _ in known], [p.value for _, p in known])
-        bands[model] = ([p.low for _, p in known], [p.high for _, p in known])
-    doubling = curve == BY_POSITION
-    svg = chart.lines(
-        series, x_label=x_label, y_label=y_label, bands=bands, y_limits=y_limits, log_x=doubling
-    )
-    page.chart(svg, curve.capitalize())
 
 
 def _safety(page: Page, name: str, own: Own, models: Sequence[str]) -> None:
@@ -227,7 +193,7 @@ def _differences(page: Page, differences: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _samples(page: Page, parts: Mapping[str, Own], models: Sequence[str]) -> None:
-    shown_parts = {n: own for n, own in parts.items() if kind_of(own) not in ("perplexity", "win")}
+    shown_parts = {name: own for name, own in parts.items() if kind_of(own) not in _WITHOUT_TEXTS}
     if not shown_parts:
         return
     page.section("Samples", "The first items of each part on which the models differ.")
@@ -259,3 +225,12 @@ def _notes(page: Page, parts: Mapping[str, Own]) -> None:
     if rows:
         page.section("Notes")
         page.table(["part", "model", "note"], rows)
+
+
+_SECTIONS = {
+    "perplexity": _perplexity,
+    "adherence": add_adherence,
+    "attention": add_attention,
+    "safety": _safety,
+}
+"""By kind of part; tasks and side-by-side answers have sections of their own."""

@@ -38,13 +38,21 @@ class Curve:
 
 
 @dataclass(frozen=True)
+class Grid:
+    """A square of numbers, rows from top to bottom, with one label for a row and its column."""
+
+    labels: list[str]
+    values: list[list[float | None]]
+
+
+@dataclass(frozen=True)
 class PartResult:
     """What one part found of one model."""
 
     part: str
     model: str
     kind: str
-    """`task`, `perplexity`, `adherence`, `safety` or `answers`."""
+    """`task`, `perplexity`, `adherence`, `attention`, `safety` or `answers`."""
     main: str
     """The measure that stands for the part."""
     higher_is_better: bool
@@ -52,6 +60,7 @@ class PartResult:
     groups: dict[str, Estimate] = field(default_factory=dict)
     """The main measure by group."""
     curves: dict[str, Curve] = field(default_factory=dict)
+    grids: dict[str, Grid] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     """What a reader must know: lines left out, prompts too long."""
     rows: list[Row] = field(default_factory=list)
@@ -77,6 +86,7 @@ class PartResult:
             measures={name: _estimate(one) for name, one in value["measures"].items()},
             groups={name: _estimate(one) for name, one in value["groups"].items()},
             curves=curves,
+            grids={name: Grid(**grid) for name, grid in value["grids"].items()},
             notes=list(value["notes"]),
             rows=[Row(**row) for row in value["rows"]],
         )

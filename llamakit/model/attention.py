@@ -46,10 +46,8 @@ class Attention(nn.Module):
     def forward(self, x_BLD: Tensor, layout: Layout, cache: KVCache | None, layer: int) -> Tensor:
         """[B, L, D] to [B, L, D]."""
         rows, length, _ = x_BLD.shape
-        heads = (rows, length, -1, self.head_dim)
-        q_BHLK = _rotated(self.q_proj(x_BLD).view(heads).transpose(1, 2), layout)
-        k_BGTK = _rotated(self.k_proj(x_BLD).view(heads).transpose(1, 2), layout)
-        v_BGTK = self.v_proj(x_BLD).view(heads).transpose(1, 2)
+        q_BHLK, k_BGTK = self._queries_and_keys(x_BLD, layout)
+        v_BGTK = self._heads(self.v_proj(x_BLD))
         if cache is not None:
             k_BGTK, v_BGTK = cache.write(layer, k_BGTK, v_BGTK)
         if length == 1 and cache is not None:
@@ -58,6 +56,30 @@ class Attention(nn.Module):
             a_BHLK = _attend(q_BHLK, k_BGTK, v_BGTK, layout.bias_BLT)
         out_BLD: Tensor = self.o_proj(a_BHLK.transpose(1, 2).reshape(rows, length, -1))
         return out_BLD
+
+    def weights(self, x_BLD: Tensor, layout: Layout) -> Tensor:
+        """How much each position looks at each, float32 [B, H, L, L]; rows sum to 1.
+
+        `forward` never holds them: they grow with the square of the length. For looking into a
+        model, without a cache.
+        """
+        q_BHLK, k_BGLK = self._queries_and_keys(x_BLD, layout)
+        k_BHLK = k_BGLK.repeat_interleave(q_BHLK.shape[1] // k_BGLK.shape[1], dim=1)
+        scores_BHLL = (q_BHLK @ k_BHLK.transpose(2, 3)).float() / math.sqrt(self.head_dim)
+        if layout.bias_BLT is not None:
+            return (scores_BHLL + layout.bias_BLT).softmax(dim=-1)
+        later_LL = torch.ones(scores_BHLL.shape[2:], dtype=torch.bool, device=x_BLD.device).triu(1)
+        return scores_BHLL.masked_fill(later_LL, -torch.inf).softmax(dim=-1)
+
+    def _queries_and_keys(self, x_BLD: Tensor, layout: Layout) -> tuple[Tensor, Tensor]:
+        return (
+            _rotated(self._heads(self.q_proj(x_BLD)), layout),
+            _rotated(self._heads(self.k_proj(x_BLD)), layout),
+        )
+
+    def _heads(self, x_BLD: Tensor) -> Tensor:
+        """[B, L, heads x K] to [B, heads, L, K]."""
+        return x_BLD.view(*x_BLD.shape[:2], -1, self.head_dim).transpose(1, 2)
 
 
 def layout_of(

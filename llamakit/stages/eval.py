@@ -15,6 +15,7 @@ from llamakit.stages.naming import by_name
 from llamakit.stages.stage import Outcome, Stage
 
 if TYPE_CHECKING:
+    from llamakit.evaluation.attention_map import Told
     from llamakit.evaluation.candidate import Candidate
     from llamakit.evaluation.perplexity import Text
     from llamakit.evaluation.prompts import Format
@@ -46,7 +47,11 @@ class Eval(Stage):
     documents: Input[Documents] | None = None
     """Documents to measure perplexity on."""
     adherence: Files = ()
-    """JSONL files of {instruction, check, turns}: dialogues that an instruction must last."""
+    """JSONL files of {instruction, check, turns}, maybe split: dialogues that an instruction must
+    last."""
+    attention: Input[Dialogues] | None = None
+    """Dialogues that begin with an instruction, on a line before the first message or as the system
+    message: how much each model looks at it later on."""
     safety_prompts: Files = ()
     """JSONL files of {messages, label}, labels harmless, borderline and unsafe."""
     prompts: Input[Dialogues] | None = None
@@ -84,7 +89,7 @@ class Eval(Stage):
     """Processor threads; 0 leaves the choice to torch."""
 
     makes: ClassVar = Report
-    revision: ClassVar = 5
+    revision: ClassVar = 6
     panel: ClassVar = "Evaluation"
 
     def __post_init__(self) -> None:
@@ -188,6 +193,8 @@ class Eval(Stage):
         from functools import partial
 
         from llamakit.evaluation.adherence import adherence, read_sessions
+        from llamakit.evaluation.attention_map import PART as ATTENTION
+        from llamakit.evaluation.attention_map import attention
         from llamakit.evaluation.judge import answers
         from llamakit.evaluation.perplexity import perplexity
         from llamakit.evaluation.run import Part
@@ -216,6 +223,10 @@ class Eval(Stage):
             _refuse_empty(sessions, str(source.path))
             name, some = stem(source.path), spaced(sessions, self.limit)
             parts.append(Part(name, partial(adherence, part=name, sessions=some, **decoded)))
+        if self.attention is not None:
+            begun = spaced(self._told(draft, self.attention), self.limit)
+            look = partial(attention, dialogues=begun, seed=self.seed, events=draft.events)
+            parts.append(Part(ATTENTION, look))
         labelled = []
         for source in draft.files(self.safety_prompts):
             found, broken = read_prompts(source.path)
@@ -271,6 +282,16 @@ class Eval(Stage):
         _warn_of(broken, draft)
         _refuse_empty(found, draft.input(prompts).reference)
         return list(found.items())
+
+    def _told(self, draft: Draft[Report], dialogues: Input[Dialogues]) -> "Sequence[Told]":
+        """The dialogues that begin with an instruction."""
+        from llamakit.artifacts.frames import DIALOGUES, read_all
+        from llamakit.evaluation.attention_map import told_dialogues
+
+        table = read_all(draft.input(dialogues).path / "data", DIALOGUES)
+        found = told_dialogues([(row["id"], row["messages"]) for row in table.to_dicts()])
+        _refuse_empty(found, draft.input(dialogues).reference)
+        return found
 
     def _scorers(self, draft: Draft[Report]) -> dict[str, "Scorer"]:
         """The reward models given, by name; each is opened when it first scores."""
@@ -328,7 +349,8 @@ class Eval(Stage):
             raise UsageError(
                 "there is nothing to measure",
                 where="eval",
-                fix="Give --tasks, --documents, --adherence, --safety-prompts or --prompts.",
+                fix="Give --tasks, --documents, --adherence, --attention, --safety-prompts or"
+                " --prompts.",
             )
         names += ["win"] if self.prompts is not None else []
         if len(set(names)) < len(names):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,6 +12,7 @@ import pytest
 from llamakit.errors import InputError
 from llamakit.evaluation.adherence import Session, adherence, read_sessions
 from llamakit.evaluation.candidate import Candidate
+from llamakit.evaluation.results import PartResult
 from llamakit.model.generation import Sampling
 
 CHECK = {"kind": "starts_with", "value": "the"}
@@ -57,6 +59,55 @@ def test_by_turn(make_candidate: Callable[..., Candidate], monkeypatch: pytest.M
     assert last_told.count("[INST]") == 8
 
 
+def test_at_every_turn_the_instruction_stands_before_every_message(
+    make_candidate: Callable[..., Candidate], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = forgetful(monkeypatch, until=2)
+    found = adherence(
+        make_candidate(form="chat", window=2048), "adherence", sessions(1, 4), SAMPLING, seed=0
+    )
+    lasts = [texts[0] for texts in seen if texts[0].count("[INST]") == 4]
+    assert [text.count("Say the.") for text in lasts] == [1, 4, 0]
+    assert [p.value for p in found.curves["instruction at every turn"].points] == [1, 1, 0]
+    assert found.measures["at_every_turn"].value == 0.5
+
+
+def test_the_leak_is_any_instruction_obeyed_where_none_was_given(
+    make_candidate: Callable[..., Candidate], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def generate(_model, _vocabulary, prompts, _sampling, _seeds):  # type: ignore[no-untyped-def]
+        return [SimpleNamespace(text=" a lake", finished=True) for _ in prompts]
+
+    monkeypatch.setattr("llamakit.evaluation.answers.generate", generate)
+    other = Session("o", "End.", {"kind": "ends_with", "value": "lake"}, ("lake?", "lake?"))
+    talks = [*sessions(3, 2), other]
+    candidate = make_candidate(form="chat", window=2048)
+    found = adherence(candidate, "adherence", talks, SAMPLING, seed=0)
+    assert [p.value for p in found.curves["no instruction"].points] == [0.25, 0.25]
+    assert [p.value for p in found.curves["leak"].points] == [1, 1]
+    assert found.measures["leak"].value == 1
+    assert found.measures["without_instruction"].value == 0.25
+
+
+def test_held_out_instructions_are_told_apart(
+    make_candidate: Callable[..., Candidate], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forgetful(monkeypatch, until=2)
+    never = {"kind": "starts_with", "value": "never"}
+    talks = [
+        replace(one, split="heldout" if i else "training", check=never if i else CHECK)
+        for i, one in enumerate(sessions(3, 4))
+    ]
+    candidate = make_candidate(form="chat", window=2048)
+    found = adherence(candidate, "adherence", talks, SAMPLING, seed=0)
+    own = {split: one.value for split, one in found.groups.items()}
+    assert own == {"heldout": 0, "training": 0.5}
+    by_turn = found.curves["instruction given once, training"].points
+    assert [(point.value, point.n) for point in by_turn] == [(1, 1), (1, 1), (0, 1)]
+    assert [p.n for p in found.curves["instruction given once, heldout"].points] == [2, 2, 2]
+    assert PartResult.from_json(found.to_json()) == found
+
+
 def test_dialogues_end_where_the_context_ends(make_candidate: Callable[..., Candidate]) -> None:
     candidate = make_candidate(form="chat", window=128)
     found = adherence(candidate, "adherence", sessions(2, 20), SAMPLING, seed=0)
@@ -82,13 +133,14 @@ def test_reading(jsonl: Callable[..., Path]) -> None:
         whole,
         {**whole, "turns": []},
         {**whole, "check": {"kind": "rhymes"}},
+        {**whole, "split": 3},
         {"id": "b"},
         "broken",
     )
     found, broken = read_sessions(path)
     assert [session.id for session in found] == ["a"]
     assert [line.split(" ")[0] for line in broken] == [
-        f"adherence.jsonl:{n}:" for n in (2, 3, 4, 5)
+        f"adherence.jsonl:{n}:" for n in (2, 3, 4, 5, 6)
     ]
     with pytest.raises(InputError, match="no whole line"):
         read_sessions(jsonl("none.jsonl", "broken"))

@@ -9,11 +9,12 @@ from html.parser import HTMLParser
 
 import pytest
 
+from llamakit.evaluation.attention_map import BY_TURN, MAP
 from llamakit.evaluation.judge import measures_of_scores
 from llamakit.evaluation.perplexity import BY_POSITION
 from llamakit.evaluation.report import assemble, samples, win_rates
 from llamakit.evaluation.report_page import report_page
-from llamakit.evaluation.results import Curve, PartResult, Row
+from llamakit.evaluation.results import Curve, Grid, PartResult, Row
 from llamakit.text.statistics import Estimate, bootstrap_mean, wilson
 
 MODELS = {"base": "plain", "sft": "chat", "ppo": "chat"}
@@ -49,7 +50,12 @@ def adherence(model: str, keep: float) -> PartResult:
     measures = {"adherence": bootstrap_mean([keep] * 40, 0)} | {
         f"turn_{t}": p for t, p in zip(turns, told.points, strict=True)
     }
-    curves = {"instruction given once": told, "no instruction": untold}
+    curves = {
+        "instruction given once": told,
+        "instruction at every turn": Curve("turn", turns, [wilson(39, 40)] * len(turns)),
+        "no instruction": untold,
+        "leak": untold,
+    }
     return PartResult(
         "adherence", model, "adherence", "adherence", True, measures, curves=curves, rows=rows,
         notes=["12 of 40 dialogues still fit."],
@@ -93,6 +99,17 @@ def perplexity(model: str, value: float) -> PartResult:
     )
 
 
+def attention(model: str, look: float) -> PartResult:
+    cells: list[list[float | None]] = [[look, None], [look / 2, look]]
+    return PartResult(
+        "attention", model, "attention", "instruction_attention", True,
+        {"instruction_attention": bootstrap_mean([look] * 12, 0)},
+        curves={BY_TURN: Curve("turn", [1, 2], [bootstrap_mean([look] * 12, 0)] * 2)},
+        grids={MAP: Grid(["1", "2"], cells)},
+        rows=[Row("a", "Speak in verse.", values={"instruction_attention": look})],
+    )  # fmt: skip
+
+
 def everything() -> list[PartResult]:
     found = []
     for index, model in enumerate(MODELS):
@@ -101,6 +118,7 @@ def everything() -> list[PartResult]:
             task(model, "arc_easy", 0.4),
             perplexity(model, 12.0 - index),
             adherence(model, 0.5 + 0.24 * index),
+            attention(model, 0.2 + 0.3 * index),
             safety(model, 0.8 - 0.3 * index),
             answers(model, index * 0.7),
         ]
@@ -164,8 +182,13 @@ def test_the_page_shows_every_part_and_refers_to_nothing_outside() -> None:
     report = assemble(MODELS, {}, results, ["helpfulness"], 0)
     html = report_page(report, results).html()
     assert html == report_page(report, results).html()
-    for words in ("Tasks", "Perplexity", "Adherence", "Safety", "Side by side", "Differences"):
+    headings = (
+        "Tasks", "Perplexity", "Adherence", "Attention", "Safety", "Side by side", "Differences"
+    )  # fmt: skip
+    for words in headings:
         assert f">{words}</h2>" in html
+    for model in MODELS:
+        assert f"{model}: where it looks" in html
     assert "Sure, &lt;b&gt;here" in html
     checker = Checker()
     checker.feed(html)

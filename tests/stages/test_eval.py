@@ -85,6 +85,10 @@ class World:
         lines = (json.dumps(record) + "\n" for record in fact_records(build_world(30, 0)))
         facts.write_text("".join(lines), encoding="utf-8")
         self.place(root / "facts", "raw")
+        talk = [_user("Speak.\nhello"), _answer("the"), _user("help"), _answer("north")]
+        told = [dict(row, messages=talk) for row in rows]
+        write_rows(root / "told" / "data", told, DIALOGUES)
+        self.place(root / "told", "dialogues")
         documents = [
             {"id": f"d{n}", "text": f"The river {n} is long.", "source": "ab"[n % 2],
              "metadata": "{}"}
@@ -126,6 +130,7 @@ class World:
             "tasks": (self.exam, self.sums),
             "documents": "documents",
             "adherence": (self.adherence,),
+            "attention": "told",
             "safety_prompts": (self.safety,),
             "prompts": "prompts",
             "helpfulness": "helpful",
@@ -145,6 +150,10 @@ def _model(vocabulary: Vocabulary, seed: int) -> Transformer:
 
 def _user(text: str) -> dict[str, str]:
     return {"role": "user", "content": text}
+
+
+def _answer(text: str) -> dict[str, str]:
+    return {"role": "assistant", "content": text}
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +177,7 @@ def test_every_part_of_every_model_is_measured(report: Version[Kind]) -> None:
     found = read(report)
     assert found["models"] == ["base", "sft"]
     assert found["formats"] == {"base": "plain", "sft": "chat"}
-    names = ["exam", "sums", "perplexity", "adherence", "safety", "answers", "win"]
+    names = ["exam", "sums", "perplexity", "adherence", "attention", "safety", "answers", "win"]
     assert list(found["parts"]) == names
     for part in names:
         for model in ("base", "sft"):
@@ -177,7 +186,7 @@ def test_every_part_of_every_model_is_measured(report: Version[Kind]) -> None:
             assert main["low"] <= main["value"] <= main["high"]
     assert [match["first"] for match in found["wins"]["helpfulness"]] == ["base"]
     paired = {one["part"] for one in found["differences"]}
-    assert paired == {"exam", "sums", "perplexity", "adherence", "safety", "answers"}
+    assert paired == {"exam", "sums", "perplexity", "adherence", "attention", "safety", "answers"}
 
 
 def test_the_payload_is_the_report_and_the_samples(report: Version[Kind]) -> None:
@@ -219,7 +228,7 @@ def test_a_stopped_run_continues_with_the_first_unfinished_part(
     )
     made = produce(world.everything(), world.store, name="stopped")
     assert made.version.digest == report.digest
-    assert len(measured) == len(set(measured)) == 12
+    assert len(measured) == len(set(measured)) == 14
 
 
 def test_requirements_are_checked_on_reuse_too(world: World, report: Version[Kind]) -> None:
