@@ -6,21 +6,11 @@ that threads of one process share the work. The modules around it give the array
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
-from llamakit.corpus.duplicates.alphabet import (
-    ALONE,
-    BLANK,
-    CLASS_SHIFT,
-    CODE,
-    COMPOSES,
-    EXPANDS,
-    LETTER,
-    MARK,
-)
+from llamakit.corpus.duplicates.alphabet import ALONE, CLASS_SHIFT, COMPOSES, LETTER
+from llamakit.corpus.duplicates.words import begin, decode, mix64, scan
 from llamakit.engine.native import helper, kernel
 
 U8 = NDArray[np.uint8]
@@ -33,24 +23,9 @@ EMPTY = np.uint32(2**32 - 1)
 """Every value of the signature of a document without shingles."""
 NO_KEY = np.uint64(2**64 - 1)
 """The band key of a document without shingles; no band brings it together with another."""
+_KEY = np.uint64(0x9E3779B97F4A7C15)
 WINDOW = 4096
 """Words hashed before their shingles are: they fit the fastest cache together."""
-
-_M1, _M2 = np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53)
-_WORD = np.uint64(0x9E3779B97F4A7C15)
-_TEXT1, _TEXT2 = np.uint64(0xD6E8FEB86659FD93), np.uint64(0xA0761D6478BD642F)
-_SYMBOL, _SPACE = np.uint64(0xE7037ED1A0B428DB), np.uint64(0x8EBC6AF09C88C6E3)
-_U33 = np.uint64(33)
-
-
-@helper
-def mix64(value: np.uint64) -> np.uint64:
-    """The MurmurHash3 finaliser: every bit of the input moves about half of the output's."""
-    value ^= value >> _U33
-    value *= _M1
-    value ^= value >> _U33
-    value *= _M2
-    return value ^ (value >> _U33)
 
 
 @kernel("u8[] i64[] u32[] bool[] bool[]")
@@ -67,7 +42,7 @@ def survey(text: U8, offsets: I64, entries: U32, composes: Bool, by_character: B
         spaced = unspaced = 0
         place = start
         while place < stop:
-            code, place = _decode(text, place)
+            code, place = decode(text, place)
             entry = entries[code]
             kind = entry >> CLASS_SHIFT & 7
             if entry & COMPOSES:
@@ -77,120 +52,6 @@ def survey(text: U8, offsets: I64, entries: U32, composes: Bool, by_character: B
             elif kind == ALONE:
                 unspaced += 1
         by_character[document] = unspaced > spaced
-
-
-@helper
-def _decode(text: U8, place: Any) -> tuple[Any, Any]:
-    """The code point at a place of valid UTF-8, and the place of the next."""
-    first = np.int64(text[place])
-    if first < 0x80:
-        return first, place + 1
-    second = np.int64(text[place + 1]) & 0x3F
-    if first < 0xE0:
-        return (first & 0x1F) << 6 | second, place + 2
-    third = np.int64(text[place + 2]) & 0x3F
-    if first < 0xF0:
-        return (first & 0x0F) << 12 | second << 6 | third, place + 3
-    return (first & 7) << 18 | second << 12 | third << 6 | np.int64(
-        text[place + 3]
-    ) & 0x3F, place + 4
-
-
-@helper
-def _begin(state: U64, start: int) -> None:
-    state[0], state[1], state[2], state[3], state[4], state[5] = start, _WORD, 0, 0, 1, 2
-
-
-@helper
-def _scan(  # noqa: PLR0912, PLR0915 - one loop over characters, its state in registers
-    text: U8,
-    stop: int,
-    letters: U64,
-    entries: U32,
-    expansions: U32,
-    by_character: bool,
-    state: U64,
-    words: U64,
-    count: int,
-) -> int:
-    """Hash a document's next words into `words` from `count` on, until they are full or it ends.
-
-    Returns the number of words there are then. `state`: place, hash of the word begun, whether one
-    is begun, whether a blank is due, and two chains over the normalised text, which is its words,
-    symbols and runs of blanks; all of it is kept between calls.
-    """
-    room = len(words) - 4  # a word that ends, and a code point that folds to three
-    place, word = np.int64(state[0]), state[1]
-    inside, blank = state[2] != 0, state[3] != 0
-    one, two = state[4], state[5]
-    while place < stop and count < room:
-        if not by_character:
-            begun = place
-            while place < stop:
-                letter = letters[text[place]]
-                if letter == 0:
-                    break
-                word = (word ^ letter) * _M1
-                place += 1
-            if place > begun:
-                if blank:
-                    one, two = (one ^ _SPACE) * _TEXT1, (two + _SPACE) * _TEXT2
-                    blank = False
-                inside = True
-                if place == stop:
-                    break
-        code, place = _decode(text, place)
-        entry = entries[code]
-        several: Any = 1
-        row = np.int64(0)
-        if entry & EXPANDS:
-            row = np.int64(entry & CODE)
-            several = np.int64(expansions[row, 0])
-        for which in range(several):
-            if several > 1:
-                code = np.int64(expansions[row, which + 1])
-                entry = np.uint32((entries[code] & ~CODE) | np.uint32(code))
-            kind = entry >> CLASS_SHIFT & 7
-            folded = np.uint64(entry & CODE)
-            if (kind == LETTER and not by_character) or (kind == MARK and inside):
-                if blank:
-                    one, two = (one ^ _SPACE) * _TEXT1, (two + _SPACE) * _TEXT2
-                    blank = False
-                inside = True
-                word = (word ^ folded) * _M1
-                continue
-            if inside:
-                value = mix64(word)
-                words[count] = value
-                count += 1
-                one, two = (one ^ value) * _TEXT1, (two + value) * _TEXT2
-                two ^= two >> _U33
-                word = _WORD
-                inside = False
-            if kind == BLANK:
-                blank = one != 1
-                continue
-            if blank:
-                one, two = (one ^ _SPACE) * _TEXT1, (two + _SPACE) * _TEXT2
-                blank = False
-            if kind == ALONE or kind == LETTER:  # noqa: SIM109, PLR1714 - integers, compiled
-                value = mix64((_WORD ^ folded) * _M1)
-                words[count] = value
-                count += 1
-            else:
-                value = mix64(folded + _SYMBOL)
-            one, two = (one ^ value) * _TEXT1, (two + value) * _TEXT2
-            two ^= two >> _U33
-    if place >= stop and inside:
-        value = mix64(word)
-        words[count] = value
-        count += 1
-        one, two = (one ^ value) * _TEXT1, (two + value) * _TEXT2
-        two ^= two >> _U33
-        inside = False
-    state[0], state[1], state[2], state[3] = place, word, inside, blank
-    state[4], state[5] = one, two
-    return count
 
 
 @helper
@@ -282,10 +143,10 @@ def sketch(
         signature = signatures[document]
         for k in range(len(signature)):
             signature[k] = EMPTY
-        _begin(state, offsets[document])
+        begin(state, offsets[document])
         n_words = total = 0
         while np.int64(state[0]) < stop:
-            n_words = _scan(
+            n_words = scan(
                 text,
                 stop,
                 letters,
@@ -334,7 +195,7 @@ def band_keys(signatures: U32, n_shingles: I64, bands: int, rows: int, out: U64)
             key = np.uint64(band)
             for row in range(rows):
                 value = np.uint64(signatures[document, band * rows + row])
-                key = mix64(key * _WORD + value)
+                key = mix64(key * _KEY + value)
             out[band, document] = key if n_shingles[document] > 0 else NO_KEY
 
 
@@ -361,8 +222,8 @@ def gather(
     """
     total = 0
     for document in range(len(offsets) - 1):
-        _begin(state, offsets[document])
-        n_words = _scan(
+        begin(state, offsets[document])
+        n_words = scan(
             text,
             offsets[document + 1],
             letters,
