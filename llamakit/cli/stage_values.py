@@ -73,7 +73,13 @@ def _table(item: Field, pairs: list[str]) -> dict[str, Any]:
         try:
             table[key] = kind(text)
         except ValueError:
-            raise UsageError(f"{item.flag} {pair!r}: {text!r} is no {kind.__name__}") from None
+            several = "," in text and "=" in text
+            raise UsageError(
+                f"{item.flag} {pair!r}: {text!r} is no {kind.__name__}",
+                fix=f"Repeat the flag: {' '.join(f'{item.flag} {one}' for one in pair.split(','))}."
+                if several
+                else "",
+            ) from None
     return table
 
 

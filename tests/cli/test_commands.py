@@ -54,6 +54,12 @@ def test_json_prints_the_record(home: Path) -> None:
     assert json.loads(done.stdout)["kind"] == "raw"
 
 
+def test_several_values_in_one_flag_are_told_apart(home: Path) -> None:
+    done = llamakit("mix", "world", "--weights", "a=1,b=2", cwd=home)
+    assert done.returncode == 2
+    assert "Repeat the flag: --weights a=1 --weights b=2." in done.stderr
+
+
 def test_no_colour_codes_in_pipes_even_in_ci(home: Path) -> None:
     done = llamakit("world", "--docs", "41", cwd=home, env={"GITHUB_ACTIONS": "true"})
     assert done.returncode == 0
