@@ -1,4 +1,4 @@
-"""Preference pairs as batches of tokens for a reward model (paper §3.2.2)."""
+"""Preference pairs as batches of tokens, for reward models (paper §3.2.2) and for DPO."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ from torch import Tensor
 
 from llamakit.alignment.grades import MarginSize, margin_of, safety_labels
 from llamakit.alignment.padding import pad_right
+from llamakit.alignment.tables import told
 from llamakit.alignment.window import fit_answers
 from llamakit.errors import InputError
 from llamakit.text.vocabulary import Vocabulary
 from llamakit.training.micro_batch import MicroBatch
 from llamakit.training.share import ALONE, Share
+from llamakit.wording import counted
 
 Ids = NDArray[np.int32]
 
@@ -35,6 +37,10 @@ class Pair:
     grade: str | None
     safety: str | None
     source: str
+    start: int
+    """Tokens of the prompt: there either answer begins."""
+    reference: tuple[float, float] | None = None
+    """Log-probabilities of the two answers under a reference model, where a loss asks for them."""
     row: int = 0
     """Its row among those it was made from."""
 
@@ -45,6 +51,10 @@ class PairBatch(MicroBatch):
 
     ids_RL: Tensor
     lengths_R: Tensor
+    starts_R: Tensor
+    """Where a row's answer begins."""
+    reference_R: Tensor | None
+    """Log-probability of each answer under a reference model."""
     margin_P: Tensor
     chosen_safe_P: Tensor
     rejected_safe_P: Tensor
@@ -76,8 +86,8 @@ def tokenise_pairs(
         if fitted is None:
             counts["dropped_too_long"] += 1
             continue
-        (chosen, rejected), dropped = fitted
-        counts["shortened"] += dropped > 0
+        chosen, rejected = fitted.rows
+        counts["shortened"] += fitted.dropped > 0
         pairs.append(
             Pair(
                 id=row["id"],
@@ -86,10 +96,49 @@ def tokenise_pairs(
                 grade=row["grade"],
                 safety=row["safety"],
                 source=row["source"],
+                start=fitted.start,
                 row=index,
             )
         )
     return pairs, counts
+
+
+def training_pairs(
+    rows: Sequence[Mapping[str, Any]],
+    heldout_rows: Sequence[Mapping[str, Any]] | None,
+    share: float,
+    vocabulary: Vocabulary,
+    max_tokens: int,
+    *,
+    seed: int,
+    where: str,
+) -> tuple[list[Pair], list[Pair], Counter[str]]:
+    """Pairs to train on and pairs held out: those given, or a share of the first.
+
+    Args:
+        rows: of a preferences table.
+        heldout_rows: of another; None to hold out `share` of the first.
+        where: what asks, for an error.
+
+    Returns:
+        (training pairs, held-out pairs, how many were shortened and dropped, and why).
+
+    Raises:
+        InputError: no pair is left to train on.
+    """
+    pairs, dropped = tokenise_pairs(rows, vocabulary, max_tokens)
+    if heldout_rows is None:
+        pairs, heldout = split_pairs(pairs, share, seed)
+    else:
+        heldout, more = tokenise_pairs(heldout_rows, vocabulary, max_tokens)
+        dropped += more
+    if not pairs:
+        raise InputError(
+            "no pair is left to train on",
+            where=where,
+            fix=f"Of {counted(len(rows), 'pair')} these went: {told(dropped)}.",
+        )
+    return pairs, heldout, dropped
 
 
 def draw_share(n_main: int, n_mix: int, share: float, seed: int) -> NDArray[np.int64]:
@@ -121,6 +170,7 @@ def shuffled(pairs: Sequence[Pair], seed: int) -> list[Pair]:
             pair,
             chosen=pair.rejected,
             rejected=pair.chosen,
+            reference=pair.reference and (pair.reference[1], pair.reference[0]),
             safety=flipped_bin.get(pair.safety or "", pair.safety),
         )
         if flip
@@ -130,7 +180,7 @@ def shuffled(pairs: Sequence[Pair], seed: int) -> list[Pair]:
 
 
 class PairBatches:
-    """The batches of a reward model's training; a pure function of the step.
+    """The batches of a training on pairs; a pure function of the step.
 
     Each epoch is a new permutation. The last batch of an epoch may be smaller: losses are divided
     by pairs, so it weighs what it holds.
@@ -184,9 +234,13 @@ class PairBatches:
         rows = [pair.chosen for pair in pairs] + [pair.rejected for pair in pairs]
         ids_RL, lengths_R = pad_right(rows, self._pad)
         labels = [safety_labels(pair.safety) for pair in pairs]
+        known = [pair.reference for pair in pairs if pair.reference is not None]
+        reference_R = torch.tensor([c for c, _ in known] + [r for _, r in known])
         return PairBatch(
             ids_RL=ids_RL,
             lengths_R=lengths_R,
+            starts_R=torch.tensor([pair.start for pair in pairs] * 2),
+            reference_R=reference_R if len(reference_R) == len(rows) else None,
             margin_P=torch.tensor([margin_of(pair.grade, self._margin) for pair in pairs]),
             chosen_safe_P=torch.tensor([chosen for chosen, _ in labels]),
             rejected_safe_P=torch.tensor([rejected for _, rejected in labels]),

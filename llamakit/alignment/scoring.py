@@ -68,7 +68,7 @@ def score(
                 f"the last exchange alone is longer than the reward model's {limit} tokens",
                 where=f"dialogue {index}",
             )
-        rows.append(fitted[0][0])
+        rows.append(fitted.rows[0])
     return score_rows(model, rows, vocabulary.pad).tolist()
 
 

@@ -46,25 +46,37 @@ def fit_prompt(
     return None
 
 
+@dataclass(frozen=True)
+class FittedAnswers:
+    """A prompt with each of several answers, within the context."""
+
+    rows: list[list[int]]
+    """Ids of the prompt and an answer."""
+    start: int
+    """Tokens of the prompt, which all rows begin with."""
+    dropped: int
+    """Exchanges that had to go."""
+
+
 def fit_answers(
     prompt: Sequence[Message],
     answers: Sequence[Sequence[Message]],
     vocabulary: Vocabulary,
     max_tokens: int,
-) -> tuple[list[list[int]], int] | None:
-    """Ids of the prompt with each answer, under one common prompt that makes all of them fit.
+) -> FittedAnswers | None:
+    """The prompt with each answer, under one common prompt that makes all of them fit.
 
     Answers that are compared must follow the same text, so exchanges go for all or for none.
 
     Returns:
-        (one row of ids an answer, exchanges dropped), or None when nothing fits.
+        None when nothing fits.
     """
     left: list[Message] | None = list(prompt)
     dropped = 0
     while left is not None:
         rows = [render([*left, *answer], vocabulary).ids for answer in answers]
         if max(map(len, rows)) <= max_tokens:
-            return rows, dropped
+            return FittedAnswers(rows, len(render_prompt(left, vocabulary)), dropped)
         left = without_oldest_exchange(left)
         dropped += 1
     return None

@@ -24,6 +24,7 @@ RECIPE = (
     "sft",
     "gatt",
     "rm",
+    "dpo",
     "rejection",
     "ppo",
     "eval",

@@ -8,7 +8,6 @@ from annotated_types import Ge, Gt, Interval
 
 from llamakit.artifacts.draft import Draft
 from llamakit.artifacts.kinds import Model, Preferences, RewardModel
-from llamakit.errors import InputError
 from llamakit.stages.fields import Execution, Identity, Input, Inputs
 from llamakit.stages.stage import Outcome, Stage
 from llamakit.wording import counted
@@ -194,13 +193,8 @@ class Rm(Stage):
         self, draft: Draft[RewardModel], vocabulary: "Vocabulary", max_tokens: int
     ) -> tuple[list["Pair"], list["Pair"], dict[str, int]]:
         """(training pairs, held-out pairs, counts of what was read, shortened and dropped)."""
-        from llamakit.alignment.preferences import (
-            draw_share,
-            shuffled,
-            split_pairs,
-            tokenise_pairs,
-        )
-        from llamakit.alignment.tables import read_rows, told
+        from llamakit.alignment.preferences import draw_share, shuffled, training_pairs
+        from llamakit.alignment.tables import read_rows
         from llamakit.artifacts.frames import PREFERENCES
 
         def read(references: Inputs[Preferences]) -> list[dict[str, object]]:
@@ -213,18 +207,15 @@ class Rm(Stage):
         if mix and len(picked) == len(mix):
             draft.events.note(f"all {len(mix):,} other pairs are mixed in: no more are there")
         rows = main + [mix[index] for index in picked.tolist()]
-        pairs, dropped = tokenise_pairs(rows, vocabulary, max_tokens)
-        if self.heldout:
-            heldout, heldout_dropped = tokenise_pairs(read(self.heldout), vocabulary, max_tokens)
-            dropped += heldout_dropped
-        else:
-            pairs, heldout = split_pairs(pairs, self.heldout_share, self.seed)
-        if not pairs:
-            raise InputError(
-                "no pair is left to train on",
-                where="rm",
-                fix=f"Of {counted(len(rows), 'pair')} these went: {told(dropped)}.",
-            )
+        pairs, heldout, dropped = training_pairs(
+            rows,
+            read(self.heldout) if self.heldout else None,
+            self.heldout_share,
+            vocabulary,
+            max_tokens,
+            seed=self.seed,
+            where=self.command(),
+        )
         if self.shuffle_labels:
             pairs = shuffled(pairs, self.seed)
         counts = {

@@ -25,7 +25,7 @@ ROWS = [[1, 260, 261, 2], [1, 270, 2], [1, 280, 281, 282, 2]]
 
 def scored(chosen: float, rejected: float, grade: str | None, safety: str | None) -> ScoredPair:
     ids = np.array([1, 2], dtype=np.int32)
-    return ScoredPair(Pair("x", ids, ids, grade, safety, "test"), chosen, rejected)
+    return ScoredPair(Pair("x", ids, ids, grade, safety, "test", start=0), chosen, rejected)
 
 
 def test_both_models_are_combined_by_the_gate(config: ModelConfig) -> None:
