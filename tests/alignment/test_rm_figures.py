@@ -25,7 +25,9 @@ def scored(
     """A pair whose chosen answer has so many tokens more."""
     lengths = 10 + max(0, longer_by), 10 + max(0, -longer_by)
     one, other = (np.zeros(length, np.int32) for length in lengths)
-    return ScoredPair(Pair("x", one, other, grade, safety, "test", row), chosen, rejected)
+    return ScoredPair(
+        Pair("x", one, other, grade, safety, "test", start=0, row=row), chosen, rejected
+    )
 
 
 def drawn(n: int, seed: int) -> list[ScoredPair]:
