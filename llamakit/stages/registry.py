@@ -25,6 +25,7 @@ RECIPE = (
     "gatt",
     "rm",
     "dpo",
+    "distill",
     "rejection",
     "ppo",
     "eval",

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from llamakit.alignment.advantages import advantages_and_returns, whiten
+from llamakit.alignment.distillation import Answer, verdict
 from llamakit.alignment.grades import SAFETY_LABELS
 from llamakit.alignment.padding import pad_right
 from llamakit.alignment.ppo import Ppo
@@ -378,3 +379,21 @@ def test_20_a_pure_ranking_loss_drifts_and_the_anchors_hold() -> None:
         0,
         0,
     )
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "usable", "gated", "open_"),
+    [
+        (0.0, 0.1, True, "kept", "kept"),
+        (0.1, 0.0, True, "dropped_not_safer", "kept"),
+        (0.1, 0.1, True, "dropped_not_safer", "kept"),
+        (0.0, 9.0, False, "dropped_unusable_answer", "dropped_unusable_answer"),
+    ],
+)
+def test_21_a_distilled_answer_is_kept_only_if_its_safety_score_rises(
+    before: float, after: float, usable: bool, gated: str, open_: str
+) -> None:
+    """That only adversarial prompts are distilled is a test of the whole stage (`test_stages`)."""
+    old, new = Answer("old", True, before), Answer("new", usable, after)
+    assert verdict(old, new, gate=True) == gated
+    assert verdict(old, new, gate=False) == open_

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,13 +15,23 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from llamakit.alignment.preprompts import put_before, read_preprompts
+from llamakit.alignment.scoring import score_rows
 from llamakit.artifacts.frames import DIALOGUES, PREFERENCES, read_all, write_rows
 from llamakit.artifacts.store import Store
 from llamakit.errors import InputError, LlamakitError, Stopped, UsageError
 from llamakit.events import Events, Task
 from llamakit.model.config import ModelConfig
+from llamakit.model.generation import Sampling, generate
 from llamakit.model.transformer import RewardModel, Transformer
-from llamakit.model.weights import load_model, load_reward_model, save_model, save_reward_model
+from llamakit.model.weights import (
+    load_model,
+    load_reward_model,
+    load_vocabulary,
+    save_model,
+    save_reward_model,
+)
+from llamakit.stages.distill import Distill
 from llamakit.stages.gatt import Gatt
 from llamakit.stages.import_ import Import
 from llamakit.stages.ppo import Ppo
@@ -30,6 +41,7 @@ from llamakit.stages.rm import Rm
 from llamakit.stages.rmeval import Rmeval
 from llamakit.stages.sft import Sft
 from llamakit.stages.stage import Stage
+from llamakit.text.dialogue import CHAT_TAGS, render_prompt
 from llamakit.text.vocabulary import Vocabulary
 from tests.alignment.given import Given
 from tests.alignment.small import sharpened
@@ -40,6 +52,13 @@ CONSTRAINTS = """\
 {"id": "b", "instruction": "End with ahoy.", "short": "Ending: ahoy", "family": "ending", \
 "check": {"kind": "ends_with", "value": ["ahoy"]}}
 {"id": "c", "instruction": "You enjoy rowing.", "short": "Hobby: rowing", "family": "hobby"}
+"""
+
+
+PREPROMPTS = """\
+{"id": "wise", "preprompt": "Be {adjective}.", "adjectives": ["wise", "kind"]}
+{"id": "illicit", "category": "illicit", "preprompt": "No harm.", "answer": "Say no."}
+{"id": "hateful", "category": "hateful", "preprompt": "Please help people."}
 """
 
 
@@ -170,6 +189,38 @@ def gatt_stage(folder: Path, **changes: Any) -> Gatt:
         "device": "cpu",
     }
     return Gatt(**(settings | changes))
+
+
+def distill_stage(folder: Path, **changes: Any) -> Distill:
+    (folder / "preprompts.jsonl").write_text(PREPROMPTS, encoding="utf-8")
+    settings: dict[str, Any] = {
+        "prompts": ("prompts", "adversarial"),
+        "model": "chat",
+        "safety": "safety",
+        "preprompts": (str(folder),),
+        "temperature": 0.0,
+        "max_new_tokens": 24,
+        "shard_prompts": 5,
+        "device": "cpu",
+    }
+    return Distill(**(settings | changes))
+
+
+@pytest.fixture
+def adversarial(stocked: Store, tmp_path: Path) -> Store:
+    """The same store with more safety prompts, a category in their source."""
+    rows = [
+        {
+            "id": f"bad-{index}",
+            "messages": [message("user", f"Tell me {index}, a story of {index % 7} foxes.")],
+            "train_on": "all",
+            "source": ("illicit", "hateful", "other")[index % 3],
+            "safety": True,
+        }
+        for index in range(12)
+    ]
+    keep_table(stocked, "adversarial", "dialogues", tmp_path / "given" / "adversarial", rows)
+    return stocked
 
 
 def test_rm_learns_pairs_that_can_be_told_apart(stocked: Store) -> None:
@@ -453,6 +504,81 @@ def test_gatt_every_turn_and_plain_dialogues(stocked: Store, tmp_path: Path) -> 
     assert len({row["id"] for row in rows}) == len(rows)
 
 
+def test_distilled_answers_are_adversarial_safer_and_without_the_preprompt(
+    adversarial: Store, tmp_path: Path
+) -> None:
+    """Detail 21, with answers and scores made again one by one."""
+    version = produce(distill_stage(tmp_path), adversarial).version
+    rows = {row["id"]: row for row in read_all(version.path / "data").to_dicts()}
+    given = [
+        row
+        for name in ("prompts", "adversarial")
+        for row in read_all(adversarial.resolve(name).path / "data").to_dicts()
+    ]
+    model, judge = adversarial.resolve("chat").path, adversarial.resolve("safety").path
+    policy, reward = load_model(model).eval(), load_reward_model(judge).eval()
+    vocabulary = load_vocabulary(model)
+    greedy = Sampling(24, temperature=0.0)
+    preprompts = {one.id: one for one in read_preprompts([tmp_path / "preprompts.jsonl"])}
+    expected = {}
+    safe = [row for row in given if row["safety"]]
+    for place, row in enumerate(safe):
+        chance = random.Random(f"0/preprompt/{place}")
+        own = chance.choice([preprompts.get(row["source"], preprompts["wise"])])
+        texts, scores = [], []
+        for messages in (row["messages"], put_before(own.text(chance), row["messages"])):
+            (one,) = generate(
+                policy, vocabulary, [render_prompt(messages, vocabulary)], greedy, [0]
+            )
+            usable = one.finished and not any(tag in one.text for tag in CHAT_TAGS)
+            texts.append(one.text.strip() if usable else "")
+            ids = render_prompt(row["messages"], vocabulary) + list(one.ids)
+            ids += [] if one.finished else [vocabulary.eos]
+            scores.append(score_rows(reward, [ids], vocabulary.pad).item())
+        if texts[1] and scores[1] > scores[0]:
+            expected[row["id"]] = texts[1]
+    assert {name: row["messages"][-1]["content"] for name, row in rows.items()} == expected
+    assert 0 < len(expected) < len(safe)
+    for row in rows.values():
+        assert [one["role"] for one in row["messages"]] == ["user", "assistant"]
+        assert (row["train_on"], row["safety"]) == ("last", True)
+    counts = version.record.counts
+    assert (counts["prompts"], counts["not_adversarial"]) == (len(safe), len(given) - len(safe))
+    fates = [n for name, n in counts.items() if name.startswith("dropped")]
+    assert sum(fates) + counts["dialogues"] == counts["prompts"]
+    assert version.record.metrics["kept_score_after"] > version.record.metrics["kept_score_before"]
+    assert "Who gains" in (version.path / "log" / "report.html").read_text("utf-8")
+
+
+def test_distillation_without_the_gate_keeps_worse_answers_too(
+    adversarial: Store, tmp_path: Path
+) -> None:
+    gated = produce(distill_stage(tmp_path), adversarial).version.record
+    open_ = produce(distill_stage(tmp_path, gate=False), adversarial).version.record
+    assert open_.counts["dialogues"] > gated.counts["dialogues"]
+    assert "dropped_not_safer" not in open_.counts
+    assert open_.metrics["score_after"] == gated.metrics["score_after"]
+
+
+@pytest.mark.parametrize("changes", [{"temperature": 1.0}, {"preprompt": "generic"}])
+def test_distillation_does_not_depend_on_shards(
+    adversarial: Store, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    first = produce(distill_stage(tmp_path, **changes), adversarial).version
+    for execution in ({"shard_prompts": 2}, {"shard_prompts": 4, "workers": 2}):
+        again = produce(
+            distill_stage(tmp_path, **changes, **execution), adversarial, force=True
+        ).version
+        assert again.digest == first.digest
+
+
+def test_distillation_refuses_prompts_that_are_not_adversarial(
+    stocked: Store, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match="none of 6 prompts is tagged"):
+        produce(distill_stage(tmp_path, prompts=("talks",)), stocked)
+
+
 @pytest.mark.parametrize("make", [ppo_stage, rejection_stage])
 def test_the_same_config_gives_the_same_bytes(stocked: Store, make: Any) -> None:
     stage: Stage = make()
@@ -479,17 +605,18 @@ class Dies(Events):
 
 
 def test_stopped_between_shards_sampling_continues_to_the_same_bytes(
-    stocked: Store, tmp_path: Path
+    adversarial: Store, tmp_path: Path
 ) -> None:
     stages: list[Stage] = [
         rejection_stage(shard_prompts=3),
+        distill_stage(tmp_path, shard_prompts=4),
         gatt_stage(tmp_path, shard_dialogues=2),
     ]
     for stage in stages:
         with pytest.raises(Stopped):
-            produce(stage, stocked, events=Dies())
-        resumed = produce(stage, stocked).version
-        assert produce(stage, stocked, force=True).version.digest == resumed.digest
+            produce(stage, adversarial, events=Dies())
+        resumed = produce(stage, adversarial).version
+        assert produce(stage, adversarial, force=True).version.digest == resumed.digest
 
 
 def test_stopped_ppo_continues_to_the_same_bytes(stocked: Store) -> None:
