@@ -15,10 +15,9 @@ from llamakit.stages.stage import Outcome, Stage
 
 @dataclass(frozen=True, kw_only=True)
 class Distill(Stage):
-    """Answer adversarial prompts under a safety preprompt, to train on without it (context
-    distillation).
+    """Distil a safety preprompt: safer answers to adversarial prompts, to be learnt without it.
 
-    The model answers each prompt twice: as it is, and with a preprompt before it that asks for
+    Context distillation. The model answers each prompt twice: as it is, and with a preprompt before it that asks for
     safety. The new answer is kept where the safety reward model scores it higher. The result is
     fine-tuned on with `sft`, together with other dialogues. The report shows scores before and
     after.

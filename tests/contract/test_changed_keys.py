@@ -27,6 +27,7 @@ CHANGES = {
     "chat": "epochs=1",
     "ghost": "seed=1",
     "helpfulness": 'margin="large"',
+    "distilled": "limit=5",
     "best": "k=3",
     "policy": "iterations=1",
     "report": "shots=1",
