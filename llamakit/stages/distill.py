@@ -64,7 +64,7 @@ class Distill(Stage):
 
     def run(self, draft: Draft[Dialogues]) -> Outcome:
         from llamakit.alignment import distillation
-        from llamakit.alignment.distillation_report import compared, distillation_page, figures
+        from llamakit.alignment.distill_report import compared, distillation_page, figures
         from llamakit.alignment.models import (
             forget_models,
             prompt_room,

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from llamakit.alignment.distill_report import figures
 from llamakit.alignment.distillation import Answer, Case, Distiller, answer, prepare, verdict
-from llamakit.alignment.distillation_report import figures
 from llamakit.alignment.preprompts import (
     Kind,
     Preprompt,
