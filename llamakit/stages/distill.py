@@ -17,10 +17,10 @@ from llamakit.stages.stage import Outcome, Stage
 class Distill(Stage):
     """Distil a safety preprompt: safer answers to adversarial prompts, to be learnt without it.
 
-    Context distillation. The model answers each prompt twice: as it is, and with a preprompt before it that asks for
-    safety. The new answer is kept where the safety reward model scores it higher. The result is
-    fine-tuned on with `sft`, together with other dialogues. The report shows scores before and
-    after.
+    Context distillation. The model answers each prompt twice: as it is, and with a preprompt before
+    it that asks for safety. The new answer is kept where the safety reward model scores it higher.
+    The result is fine-tuned on with `sft`, together with other dialogues. The report shows scores
+    before and after.
     """
 
     prompts: Inputs[Dialogues]
