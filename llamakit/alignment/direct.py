@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from llamakit.alignment.agreement import ScoredPair
 from llamakit.alignment.padding import by_length, pad_right
 from llamakit.alignment.preferences import Pair, PairBatch
-from llamakit.model.loss import token_logprobs
+from llamakit.model.logprobs import token_logprobs
 from llamakit.model.transformer import Transformer
 from llamakit.training.accumulation import Loss, Objective
 from llamakit.training.parallel import ONE_PROCESS, Parallel

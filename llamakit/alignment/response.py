@@ -10,11 +10,10 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from llamakit.alignment.padding import by_length
 from llamakit.alignment.rollout import Rollouts
-from llamakit.model.loss import ROWS_AT_ONCE, token_logprobs
+from llamakit.model.logprobs import logprobs_and_entropies, token_logprobs
 from llamakit.model.transformer import RewardModel, Transformer
 
 
@@ -40,16 +39,10 @@ def logprobs_and_entropy(
     """
     mask_BT = rollouts.response_mask
     hidden_ND = _at_predictors(model(rollouts.ids_BL), rollouts)
-    logprobs, entropies = [], []
-    for rows_ND, targets_N in zip(
-        torch.split(hidden_ND, ROWS_AT_ONCE),
-        torch.split(rollouts.responses[mask_BT], ROWS_AT_ONCE),
-        strict=True,
-    ):
-        log_shares_NV = F.log_softmax(model.logits(rows_ND).float() / temperature, dim=-1)
-        logprobs.append(log_shares_NV.gather(1, targets_N[:, None])[:, 0])
-        entropies.append(-(log_shares_NV.exp() * log_shares_NV).sum(dim=-1))
-    return _scattered(torch.cat(logprobs), mask_BT), _scattered(torch.cat(entropies), mask_BT)
+    logprobs_N, entropies_N = logprobs_and_entropies(
+        hidden_ND, model.head_weight, rollouts.responses[mask_BT], temperature
+    )
+    return _scattered(logprobs_N, mask_BT), _scattered(entropies_N, mask_BT)
 
 
 def response_values(model: RewardModel, rollouts: Rollouts) -> Tensor:

@@ -1,4 +1,4 @@
-"""Cross entropy and token log-probabilities that never hold the logits of a whole batch.
+"""Cross entropy that never holds the logits of a whole batch.
 
 With a vocabulary of 32,000, the logits of a batch are many times larger than everything else in a
 small model. Rows are therefore projected in chunks, and only the rows that are asked for.
@@ -13,12 +13,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
-from torch.utils.checkpoint import checkpoint
 
 ROWS_AT_ONCE = 2048
 """Rows of logits that exist at one time."""
-_CACHED = 2**20
+CACHED = 2**20
 """Logits that a processor's cache holds while they are worked on, as fp32: 4 MB."""
 
 
@@ -50,43 +48,10 @@ def next_token_loss(
     return total, torch.tensor(float(len(targets_N)), device=hidden.device)
 
 
-def token_logprobs(
-    hidden: Tensor, head_weight: Tensor, targets: Tensor, temperature: float = 1.0
-) -> Tensor:
-    """Log-probability of each target token at a temperature; differentiable.
-
-    Args:
-        hidden: [..., D].
-        head_weight: [V, D].
-        targets: int64 [...].
-        temperature: what the logits are divided by, as in sampling.
-
-    Returns:
-        float32 [...].
-    """
-    hidden_ND, targets_N = _picked(hidden, targets, None)
-    chunks = [
-        checkpoint(_logprobs, rows, head_weight, wanted, temperature, use_reentrant=False)
-        if torch.is_grad_enabled()
-        else _logprobs(rows, head_weight, wanted, temperature)
-        for rows, wanted in zip(
-            torch.split(hidden_ND, ROWS_AT_ONCE), torch.split(targets_N, ROWS_AT_ONCE), strict=True
-        )
-    ]
-    return torch.cat(chunks).view(targets.shape)
-
-
 def _picked(hidden: Tensor, targets: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
     if mask is None or bool(mask.all()):
         return hidden.reshape(-1, hidden.shape[-1]), targets.reshape(-1)
     return hidden[mask], targets[mask]
-
-
-def _logprobs(
-    hidden_ND: Tensor, head_weight_VD: Tensor, targets_N: Tensor, temperature: float
-) -> Tensor:
-    logits_NV = F.linear(hidden_ND, head_weight_VD).float() / temperature
-    return logits_NV.gather(1, targets_N[:, None])[:, 0] - logits_NV.logsumexp(dim=1)
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
@@ -111,7 +76,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         for start in range(0, len(targets_N), ROWS_AT_ONCE):
             rows = slice(start, start + ROWS_AT_ONCE)
             h_ND, wanted_N1 = hidden_ND[rows], targets_N[rows, None]
-            logits_NV = _scratch("logits", len(h_ND), len(weight_VD), weight_VD, weight_VD.dtype)
+            logits_NV = scratch("logits", len(h_ND), len(weight_VD), weight_VD, weight_VD.dtype)
             torch.mm(h_ND, weight_VD.T, out=logits_NV)
             counted_N1 = None if counted_N is None else counted_N[rows, None]
             total += _slopes_in_place(logits_NV, wanted_N1, counted_N1)
@@ -154,8 +119,8 @@ def _slopes_in_place(logits_NV: Tensor, targets_N1: Tensor, counted_N1: Tensor |
     them to the last; a GPU takes all of them.
     """
     rows, vocab = logits_NV.shape
-    at_once = rows if logits_NV.is_cuda else min(rows, max(1, _CACHED // vocab))
-    space_NV = _scratch("wide", at_once, vocab, logits_NV, torch.float32)
+    at_once = rows if logits_NV.is_cuda else min(rows, max(1, CACHED // vocab))
+    space_NV = scratch("wide", at_once, vocab, logits_NV, torch.float32)
     total = torch.zeros((), dtype=torch.float32, device=logits_NV.device)
     for start in range(0, rows, at_once):
         some_NV, wanted_N1 = logits_NV[start : start + at_once], targets_N1[start : start + at_once]
@@ -184,7 +149,7 @@ class _Kept(threading.local):
 _kept = _Kept()
 
 
-def _scratch(use: str, rows: int, columns: int, near: Tensor, dtype: torch.dtype) -> Tensor:
+def scratch(use: str, rows: int, columns: int, near: Tensor, dtype: torch.dtype) -> Tensor:
     """Memory [rows, columns] with anything in it, on the device of `near`."""
     if near.is_cuda:  # where torch itself keeps memory
         return near.new_empty(rows, columns, dtype=dtype)

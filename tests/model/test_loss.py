@@ -7,7 +7,8 @@ import torch
 from torch.nn import functional as F
 
 from llamakit.model import loss
-from llamakit.model.loss import next_token_loss, token_logprobs
+from llamakit.model.logprobs import logprobs_and_entropies, token_logprobs
+from llamakit.model.loss import next_token_loss
 
 
 @pytest.fixture(autouse=True)
@@ -84,6 +85,35 @@ def test_logprobs_and_gradients(temperature: float) -> None:
         torch.testing.assert_close(token_logprobs(hidden, weight, targets, temperature), plain)
 
 
+@pytest.mark.parametrize("at_once", [7, 100])
+@pytest.mark.parametrize("cached", [120, 10**6])
+def test_logprobs_are_the_same_bits_with_and_without_entropies(
+    at_once: int, cached: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of one chunk the logits are kept for the gradient, of more they are computed again."""
+    monkeypatch.setattr(loss, "ROWS_AT_ONCE", at_once)
+    monkeypatch.setattr(loss, "CACHED", cached)
+    hidden, weight, targets, _ = draw()
+    flat, wanted = hidden.reshape(-1, 16), targets.reshape(-1)
+    found, entropies = logprobs_and_entropies(flat, weight, wanted, 0.8)
+    trained = token_logprobs(flat, weight, wanted, 0.8)
+    assert torch.equal(found, trained.detach())
+    shares = ((flat @ weight.T) / 0.8).softmax(-1)
+    torch.testing.assert_close(entropies, -(shares * shares.log()).sum(-1).detach())
+    plain = ((flat @ weight.T) / 0.8).log_softmax(-1).gather(1, wanted[:, None])[:, 0]
+    upstream = torch.linspace(-1, 2, len(wanted))
+    expected = torch.autograd.grad((plain * upstream).sum(), (hidden, weight))
+    gradients = torch.autograd.grad((trained * upstream).sum(), (hidden, weight))
+    for a, b in zip(gradients, expected, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-4)
+
+
+def test_a_token_of_no_probability_has_no_part_in_the_entropy() -> None:
+    weight = torch.tensor([[0.0], [-torch.inf]])
+    found, entropies = logprobs_and_entropies(torch.ones(1, 1), weight, torch.tensor([0]), 1.0)
+    assert (float(found), float(entropies)) == (0.0, 0.0)
+
+
 def test_logits_far_apart_have_their_loss() -> None:
     """A target of a probability that fp32 cannot hold."""
     hidden = torch.tensor([[1.0], [1.0]], requires_grad=True)
@@ -103,7 +133,7 @@ def test_a_number_that_is_none_is_not_hidden(bad: float) -> None:
 
 @pytest.mark.parametrize("cached", [1, 120, 10**6])
 def test_any_number_of_rows_fits_the_cache(cached: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loss, "_CACHED", cached)
+    monkeypatch.setattr(loss, "CACHED", cached)
     hidden, weight, targets, mask = draw()
     total, _ = next_token_loss(hidden, weight, targets, mask)
     plain = F.cross_entropy((hidden @ weight.T)[mask], targets[mask], reduction="sum")
