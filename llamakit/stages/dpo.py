@@ -87,7 +87,7 @@ class Dpo(Stage):
     """Steps between measurements on held-out pairs; 0 is once an epoch."""
 
     makes: ClassVar = Model
-    revision: ClassVar = 1
+    revision: ClassVar = 2
     many_processes: ClassVar = True
     panel: ClassVar = "Alignment"
 

@@ -102,7 +102,7 @@ class Ppo(Stage):
     """Iterations between checkpoints."""
 
     makes: ClassVar = Model
-    revision: ClassVar = 5
+    revision: ClassVar = 6
     panel: ClassVar = "Alignment"
 
     def __post_init__(self) -> None:
