@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 import re
 from collections.abc import Mapping, Sequence
@@ -328,6 +329,29 @@ def test_adapters_with_divided_layers_are_refused(stocked: Store) -> None:
             Sft(dialogues=("talks",), model="chat", lora_rank=2, tensor_parallel=2, device="cpu"),
             stocked,
         )
+
+
+def test_the_papers_recipe_is_the_default_of_rm_and_its_schedule_is_kept(stocked: Store) -> None:
+    paper = Rm(preferences=("safety-pairs",), model="chat")
+    assert (paper.epochs, paper.batch_pairs, paper.lr) == (1, 512, 1e-5)
+    assert (paper.warmup_ratio, paper.warmup_min, paper.weight_decay) == (0.03, 5, 0.1)
+    stage = Rm(
+        preferences=("helpfulness-pairs",),
+        mix=("safety-pairs",),
+        model="chat",
+        heldout_share=0.0,
+        batch_pairs=2,
+        lr=1e-3,
+        device="cpu",
+    )
+    version = produce(stage, stocked).version
+    assert version.record.counts == {"pairs": 24, "own": 12, "mixed_in": 12, "held_out": 0}
+    lines = (version.path / "log" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    rates = [json.loads(line)["lr"] for line in lines]
+    assert len(rates) == 12  # one epoch
+    assert rates[:5] == pytest.approx([1e-3 * (step + 1) / 5 for step in range(5)])
+    cosine = [1e-3 * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * step / 7))) for step in range(7)]
+    assert rates[5:] == pytest.approx(cosine)
 
 
 def test_rm_tells_how_often_another_model_ranks_alike(stocked: Store) -> None:
