@@ -18,6 +18,7 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar
 
+from llamakit.engine.heap import one_heap
 from llamakit.engine.work import THREAD_VARIABLES, Work
 
 S = TypeVar("S")
@@ -48,13 +49,14 @@ def run_in_processes(work: Work[S], workers: int) -> None:
 
 def run_in_threads(work: Work[S], workers: int) -> None:
     """Do `work` in threads of this process; the first error stops what has not begun."""
-    pool = ThreadPoolExecutor(workers)
-    try:
-        running = {pool.submit(work.function, work.shards[index]): index for index in work.todo}
-        for future in as_completed(running):
-            work.finish(running[future], future.result())
-    finally:
-        pool.shutdown(cancel_futures=True)
+    with one_heap():
+        pool = ThreadPoolExecutor(workers)
+        try:
+            running = {pool.submit(work.function, work.shards[index]): index for index in work.todo}
+            for future in as_completed(running):
+                work.finish(running[future], future.result())
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def _in_pool(work: Work[S], batch: list[int], processes: int) -> tuple[set[int], list[int]]:
