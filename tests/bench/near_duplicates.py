@@ -1,13 +1,15 @@
 """Near-duplicate removal: speed, memory and quality beside other tools, whole processes.
 
     python tests/bench/near_duplicates.py [--documents 80000] [--python PYTHON] [--exact]
+        [--python-of TOOL=PYTHON]
 
 The corpus is generated from a seed, about 1.25 kB a document. `llamakit dedup` runs with all its
 store work, its kernel compiled once before: as a whole process, like the peers, and warm, again and
 again within one process that has its libraries loaded. Peers run in PYTHON, which may be another
 environment's: `pip install daft gaoya rensa datasketch xxhash pyarrow "datatrove[processing,io]"`;
-one that is missing is said and skipped. Ratios are medians over rounds in which every tool runs
-once. `--exact` joins all pairs exactly (minutes) and tells our pairs' recall and precision.
+one that is missing is said and skipped. text-dedup wants other versions of their libraries, so an
+environment of its own: `--python-of text_dedup=PYTHON`. Ratios are medians over rounds in which
+every tool runs once. `--exact` joins all pairs exactly (minutes) and tells our pairs' recall and precision.
 """
 
 from __future__ import annotations
@@ -79,6 +81,7 @@ def main() -> None:
     parser.add_argument("--documents", type=int, default=80_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--python", default=sys.executable)
+    parser.add_argument("--python-of", action="append", default=[], metavar="TOOL=PYTHON")
     parser.add_argument("--only", nargs="*", default=list(TOOLS))
     parser.add_argument("--exact", action="store_true")
     given = parser.parse_args()
@@ -100,7 +103,11 @@ def main() -> None:
         )
         peers = Path(__file__).with_name("near_duplicate_peers.py")
         commands = {OURS: [*run, "dedup", "ingest", "--force", "-q"]}
-        commands |= {tool: [given.python, str(peers), tool, str(folder)] for tool in given.only}
+        pythons = dict(pair.split("=", 1) for pair in given.python_of)
+        commands |= {
+            tool: [pythons.get(tool, given.python), str(peers), tool, str(folder)]
+            for tool in given.only
+        }
         results: dict[str, list[tuple[float, float, int]]] = {}
         for _ in range(given.rounds):
             for tool, command in list(commands.items()):
