@@ -62,10 +62,12 @@ def lines(
     log_x: bool = False,
     log_y: bool = False,
     y_limits: tuple[float, float] | None = None,
+    names: Sequence[str] = (),
 ) -> str:
     """One line per series of `(xs, ys)`; `bands` shades an interval `(lows, highs)` around one.
 
-    Points that are not finite leave a gap; without limits the y axis is fitted to the data.
+    Points that are not finite leave a gap; without limits the y axis is fitted to the data. `names`
+    stand at the places 0, 1, … of the x axis, instead of numbers.
     """
     figure, axes = _axes(x_label, y_label)
     for index, (name, (xs, ys)) in enumerate(series.items()):
@@ -82,7 +84,9 @@ def lines(
     if y_limits is not None:
         axes.set_ylim(*y_limits)
     places = sorted({float(x) for xs, _ in series.values() for x in xs})
-    if all(place.is_integer() for place in places) and not log_x:
+    if names:
+        axes.set_xticks(range(len(names)), [_plain(name) for name in names])
+    elif all(place.is_integer() for place in places) and not log_x:
         # Steps and turns are whole: no ticks between them.
         if len(places) <= _NAMED_PLACES:
             axes.set_xticks(places)

@@ -26,14 +26,30 @@ _TITLES = {
 
 def add_groups(page: Page, caption: str, own: Own, models: Sequence[str]) -> None:
     """A table of the main measure by group, where the part has groups."""
-    names = list(dict.fromkeys(name for result in own.values() for name in result.groups))
+    _grouped(page, caption, {name: result.groups for name, result in own.items()}, models)
+
+
+def add_breakdowns(page: Page, own: Own, models: Sequence[str]) -> None:
+    """A table of each of the part's breakdowns."""
+    for title in dict.fromkeys(name for result in own.values() for name in result.breakdowns):
+        groups = {name: result.breakdowns.get(title, {}) for name, result in own.items()}
+        _grouped(page, title.capitalize(), groups, models)
+
+
+def _grouped(
+    page: Page,
+    caption: str,
+    groups: Mapping[str, Mapping[str, Estimate]],
+    models: Sequence[str],
+) -> None:
+    names = list(dict.fromkeys(name for own in groups.values() for name in own))
     if not names:
         return
     rows: list[Cells] = []
     for name in names:
         cells: Cells = []
         for model in models:
-            estimate = own[model].groups.get(name)
+            estimate = groups[model].get(name)
             cells.append(Cell(None) if estimate is None else cell_of(estimate))
         rows.append([name or "(none)", *cells])
     page.table(["", *models], rows, caption)

@@ -59,6 +59,9 @@ class PartResult:
     measures: dict[str, Estimate]
     groups: dict[str, Estimate] = field(default_factory=dict)
     """The main measure by group."""
+    breakdowns: dict[str, dict[str, Estimate]] = field(default_factory=dict)
+    """Rates by group, of other measures or by other groups: by title, such as `false refusal by
+    category`, and group."""
     curves: dict[str, Curve] = field(default_factory=dict)
     grids: dict[str, Grid] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -85,6 +88,10 @@ class PartResult:
             higher_is_better=value["higher_is_better"],
             measures={name: _estimate(one) for name, one in value["measures"].items()},
             groups={name: _estimate(one) for name, one in value["groups"].items()},
+            breakdowns={
+                title: {name: _estimate(one) for name, one in groups.items()}
+                for title, groups in value["breakdowns"].items()
+            },
             curves=curves,
             grids={name: Grid(**grid) for name, grid in value["grids"].items()},
             notes=list(value["notes"]),

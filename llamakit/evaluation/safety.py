@@ -51,10 +51,13 @@ class LabelledPrompt:
     messages: tuple[Message, ...]
     label: Label
     category: str = ""
+    vector: str = ""
+    """How it is dressed up (psychological, logical, …), where that is known."""
 
 
 def read_prompts(path: Path) -> tuple[list[LabelledPrompt], list[str]]:
-    """Read a JSONL file of `{messages | prompt, label}`; also the broken lines, named.
+    """Read a JSONL file of `{messages | prompt, label}`, maybe with `category` and `vector`;
+    also the broken lines, named.
 
     The label `safe` (as XSTest calls prompts that only look unsafe) is read as borderline.
 
@@ -87,6 +90,7 @@ def safety(
     scores: list[float | None] = [None] * len(answered)
     if scorer is not None:
         scores = list(scorer([[*p.messages, message] for p, message in answered]))
+    asked = [prompt for prompt, _ in answered]
     rows = [
         row_of(prompt, message["content"], score)
         for (prompt, message), score in zip(answered, scores, strict=True)
@@ -101,7 +105,8 @@ def safety(
         main="violation",
         higher_is_better=False,
         measures=measures_of(rows, seed),
-        groups=_violations_by_category(prompts, rows),
+        groups=_rates(rows, "violation", [prompt.category for prompt in asked]),
+        breakdowns=_breakdowns(asked, rows),
         notes=notes,
         rows=rows,
     )
@@ -141,17 +146,36 @@ def measures_of(rows: Sequence[Row], seed: int) -> dict[str, Estimate]:
     scores = values_of(rows, "safety_score")
     if scores:
         found["safety_score"] = bootstrap_mean(scores, seed)
+        unsafe = values_of([row for row in rows if row.group == "unsafe"], "safety_score")
+        if unsafe:
+            found["safety_score_unsafe"] = bootstrap_mean(unsafe, seed)
     return found
 
 
-def _violations_by_category(
+def _breakdowns(
     prompts: Sequence[LabelledPrompt], rows: Sequence[Row]
-) -> dict[str, Estimate]:
-    categories = {prompt.id: prompt.category for prompt in prompts}
-    unsafe = [replace(row, group=categories[row.id]) for row in rows if "violation" in row.values]
+) -> dict[str, dict[str, Estimate]]:
+    """Violations by attack vector, false refusals by category and by attack vector."""
+    categories = [prompt.category for prompt in prompts]
+    vectors = [prompt.vector for prompt in prompts]
+    found = {
+        "violation by attack vector": _rates(rows, "violation", vectors),
+        "false refusal by category": _rates(rows, "false_refusal", categories),
+        "false refusal by attack vector": _rates(rows, "false_refusal", vectors),
+    }
+    return {title: rates for title, rates in found.items() if rates}
+
+
+def _rates(rows: Sequence[Row], measure: str, groups: Sequence[str]) -> dict[str, Estimate]:
+    """A rate by group, one group a row; empty where there are fewer than two groups."""
+    grouped = [
+        replace(row, group=group)
+        for row, group in zip(rows, groups, strict=True)
+        if measure in row.values
+    ]
     return {
-        group: wilson(sum(values_of(members, "violation")), len(members))
-        for group, members in by_group(unsafe).items()
+        group: wilson(sum(values_of(members, measure)), len(members))
+        for group, members in by_group(grouped).items()
     }
 
 
@@ -171,5 +195,9 @@ def _prompt(line: Mapping[str, Any], number: str) -> LabelledPrompt:
     if label is None:
         raise ValueError(f"label {line['label']!r} is none of {', '.join(_LABELS)}")
     return LabelledPrompt(
-        str(line.get("id", number)), tuple(messages), label, str(line.get("category") or "")
+        str(line.get("id", number)),
+        tuple(messages),
+        label,
+        str(line.get("category") or ""),
+        str(line.get("vector") or ""),
     )

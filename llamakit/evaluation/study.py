@@ -29,8 +29,8 @@ RUNS: Schema = {
     "run": pl.Int64(),
     "value": pl.Float64(),
 }
-"""One number of one run: `kind` is main (a part's main measure), measure, group or curve; `x` a
-curve's place, else null."""
+"""One number of one run: `kind` is main (a part's main measure), measure, group, breakdown or
+curve; `x` a curve's place, else null."""
 
 
 @dataclass(frozen=True)
@@ -152,6 +152,11 @@ def _of(result: Mapping[str, Any], part: str, arm: str, run: int) -> Iterator[Nu
             if estimate["value"] is not None:
                 shown = "main" if kind == "measure" and name == result["main"] else kind
                 yield Number(part, shown, name, None, arm, run, estimate["value"])
+    for title, groups in result.get("breakdowns", {}).items():
+        for name, estimate in groups.items():
+            if estimate["value"] is not None:
+                place = f"{title}: {name or '(none)'}"
+                yield Number(part, "breakdown", place, None, arm, run, estimate["value"])
     for name, curve in result["curves"].items():
         for x, point in zip(curve["xs"], curve["points"], strict=True):
             if point["value"] is not None:

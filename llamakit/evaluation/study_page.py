@@ -34,6 +34,9 @@ def study_page(
         ["", *arms],
         [[name.replace("_", " "), *(sizes[arm].get(name) for arm in arms)] for name in names],
     )
+    for drawing in drawings:
+        if not drawing.part:
+            page.chart(drawing.svg, drawing.caption)
     for part in dict.fromkeys(one.part for one in found):
         own = [one for one in found if one.part == part]
         _part(page, part, arms, own, [one for one in drawings if one.part == part])

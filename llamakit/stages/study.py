@@ -1,6 +1,6 @@
 """Reports of several runs become one that compares their arms."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from llamakit.artifacts.draft import Draft
@@ -25,9 +25,16 @@ class Study(Stage):
     """What is compared, the control first; a model belongs to the arm its name begins with."""
     title: Identity[str] = "Study"
     """Heading of the page."""
+    charts: Identity[list[str]] = field(default_factory=list)
+    """Measures to draw together at the page's top, each as PART.MEASURE+PART.MEASURE."""
+    axis: Identity[str] = ""
+    """What changes from arm to arm, where they are amounts of one thing: measures are then drawn as
+    lines along it."""
+    at: Identity[list[str]] = field(default_factory=list)
+    """The amount of each arm, as the axis shows it."""
 
     makes: ClassVar = Report
-    revision: ClassVar = 1
+    revision: ClassVar = 2
     panel: ClassVar = "Evaluation"
 
     def __post_init__(self) -> None:
@@ -37,6 +44,13 @@ class Study(Stage):
                 f"arms are {', '.join(self.arms) or 'none'}: two or more different ones are needed",
                 where="study",
             )
+        if bool(self.axis) != bool(self.at) or len(self.at) not in (0, len(self.arms)):
+            raise UsageError(
+                f"at has {len(self.at)} amounts for {len(self.arms)} arms along the axis "
+                f"{self.axis!r}",
+                where="study",
+                fix="Give the axis and, for each arm in their order, its amount; or neither.",
+            )
 
     def run(self, draft: Draft[Report]) -> Outcome:
         """Read the reports, average, draw."""
@@ -45,7 +59,7 @@ class Study(Stage):
         from llamakit.artifacts.frames import write_table
         from llamakit.errors import InputError
         from llamakit.evaluation.study import RUNS, compared, models_of, numbers, runs_table
-        from llamakit.evaluation.study_charts import drawings
+        from llamakit.evaluation.study_charts import Axis, chosen, drawings
         from llamakit.evaluation.study_page import markdown, study_page
 
         reports: list[dict[str, Any]] = []
@@ -61,7 +75,11 @@ class Study(Stage):
         if not found:
             raise InputError("the reports have no number that every arm has", where="study")
         results = compared(found, self.arms)
-        drawn = drawings(self.arms, results)
+        axis = Axis(self.axis, self.at) if self.axis else None
+        drawn = [
+            *chosen(self.arms, results, self.charts, axis),
+            *drawings(self.arms, results, axis),
+        ]
         # The models of an arm have one shape in all runs.
         sizes = {arm: reports[0]["sizes"][n] for arm, n in models_of(reports[0], self.arms).items()}
         with draft.writing("report.json") as path:

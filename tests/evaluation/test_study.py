@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from llamakit.errors import InputError
+from llamakit.errors import InputError, UsageError
 from llamakit.evaluation.study import compared, models_of, numbers, runs_table
-from llamakit.evaluation.study_charts import drawings
+from llamakit.evaluation.study_charts import Axis, chosen, drawings
 from llamakit.evaluation.study_page import markdown, study_page
+from llamakit.stages.study import Study
 from llamakit.text.statistics import mean_of_runs
 
 ARMS = ["mha", "gqa"]
@@ -26,6 +27,7 @@ def _report(seed: int, **accuracies: float) -> dict[str, Any]:
             "main": "accuracy",
             "measures": {"accuracy": estimate(value)},
             "groups": {"8": estimate(value / 2), "16": estimate(value / 4)},
+            "breakdowns": {"by dress": {"plain": estimate(value), "": estimate(value)}},
             "curves": {"c": {"x_label": "x", "xs": [1, 3], "points": [estimate(value)] * 2}},
         }
 
@@ -73,6 +75,8 @@ def test_groups_and_curves_are_compared_too() -> None:
         ("main", "accuracy", None),
         ("group", "8", None),
         ("group", "16", None),
+        ("breakdown", "by dress: plain", None),
+        ("breakdown", "by dress: (none)", None),
         ("curve", "c", 1),
         ("curve", "c", 3),
     }
@@ -82,7 +86,7 @@ def test_what_one_run_lacks_is_left_out() -> None:
     lame = _report(3, mha=0.5, gqa=0.5)
     del lame["parts"]["exam"]["gqa-3"]["groups"]["16"]
     found = {one.measure for one in compared(numbers([*REPORTS, lame], ARMS), ARMS)}
-    assert found == {"accuracy", "8", "c"}
+    assert found == {"accuracy", "8", "by dress: plain", "by dress: (none)", "c"}
 
 
 def test_an_arm_is_one_model() -> None:
@@ -104,7 +108,7 @@ def test_page_table_and_runs() -> None:
     table = markdown(ARMS, SIZES, results)
     assert "| parameters | 1,200 | 1,200 |" in table
     assert "| exam · accuracy | 0.500 (0.003–0.997) | **0.600 (0.103–1.097)** |" in table
-    assert len(runs_table(found)) == 3 * 2 * 5
+    assert len(runs_table(found)) == 3 * 2 * 7
 
 
 def test_win_rates_are_drawn_as_helpfulness_against_safety() -> None:
@@ -126,3 +130,30 @@ def test_win_rates_are_drawn_as_helpfulness_against_safety() -> None:
     assert "v1" in drawn["helpfulness-safety"].svg
     only = [one for one in results if one.measure != "oracle_safety"]
     assert "helpfulness-safety" not in {drawing.name for drawing in drawings(arms, only)}
+
+
+def test_arms_along_an_axis_and_measures_drawn_together() -> None:
+    results = compared(numbers(REPORTS, ARMS), ARMS)
+    axis = Axis("key-value heads", ["8", "2"])
+    together = chosen(ARMS, results, ["exam.accuracy + exam.accuracy", "exam.accuracy"], axis)
+    assert [(one.part, one.name, one.caption) for one in together] == [
+        ("", "chart-1", "exam.accuracy"),
+        ("", "chart-2", "exam.accuracy"),
+    ]
+    drawn = [*together, *drawings(ARMS, results, axis)]
+    main = next(one for one in drawn if one.name == "exam")
+    bars = next(one for one in drawings(ARMS, results) if one.name == "exam")
+    for svg in (together[0].svg, main.svg):
+        assert "key-value heads" in svg
+        assert "key-value heads" not in bars.svg
+    page = study_page("Heads", ARMS, 3, SIZES, results, drawn).html()
+    assert page.count("<svg") == 5
+    with pytest.raises(InputError, match=r"no measure 'exam\.speed'") as error:
+        chosen(ARMS, results, ["exam.speed"])
+    assert "exam.accuracy" in str(error.value.fix)
+
+
+def test_an_axis_needs_an_amount_for_each_arm() -> None:
+    for wrong in ({"axis": "share"}, {"at": ["1", "2"]}, {"axis": "share", "at": ["1"]}):
+        with pytest.raises(UsageError, match="at has"):
+            Study(reports=("report",), arms=ARMS, **wrong)  # type: ignore[arg-type]
