@@ -26,7 +26,7 @@ from llamakit.evaluation.task_files import read_whole_lines
 from llamakit.events import SILENT, Events
 from llamakit.model.generation import Sampling
 from llamakit.text.checks import Check, holds
-from llamakit.text.dialogue import Message
+from llamakit.text.dialogue import Message, check_messages
 from llamakit.text.instruction import attach
 from llamakit.text.statistics import Estimate, bootstrap_mean, wilson
 
@@ -234,4 +234,6 @@ def _session(line: Mapping[str, Any], number: str) -> Session:
     if not isinstance(split, str):
         raise ValueError("split is not a text")
     holds(check, "a probe: refuses a check of unknown kind or value")
+    for text in (instruction, *turns):
+        check_messages([{"role": "user", "content": text}])
     return Session(str(line.get("id", number)), instruction, check, tuple(turns), split)
