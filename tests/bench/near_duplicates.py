@@ -9,7 +9,8 @@ again within one process that has its libraries loaded. Peers run in PYTHON, whi
 environment's: `pip install daft gaoya rensa datasketch xxhash pyarrow "datatrove[processing,io]"`;
 one that is missing is said and skipped. text-dedup wants other versions of their libraries, so an
 environment of its own: `--python-of text_dedup=PYTHON`. Ratios are medians over rounds in which
-every tool runs once. `--exact` joins all pairs exactly (minutes) and tells our pairs' recall and precision.
+every tool runs once. `--exact` joins all pairs exactly (minutes) and tells our pairs' recall and
+precision.
 """
 
 from __future__ import annotations
