@@ -96,8 +96,11 @@ def read_table(
         InputError: the file is missing or is not whole parquet.
     """
     with _readable(path):
-        frame = pl.read_parquet(path, columns=list(columns) if columns else None)
-        return frame if rows is None else frame.slice(*rows)
+        if rows is None:
+            return pl.read_parquet(path, columns=list(columns) if columns else None)
+        # Scanned, only the pages that hold them are unpacked.
+        found = pl.scan_parquet(path).slice(*rows)
+        return collect(found.select(columns) if columns else found)
 
 
 def count_rows(path: Path) -> int:
