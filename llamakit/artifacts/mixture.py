@@ -122,22 +122,28 @@ def document_shards(version: Version[Documents]) -> list[DocumentShard]:
     return [piece.shard for piece in pieces(version)]
 
 
-def shard_ranges(version: Version[Documents]) -> list[DocumentShard]:
-    """`document_shards`, cut into ranges of at most `ROWS_PER_RANGE` rows, in order.
+def shard_ranges(version: Version[Documents], file_bytes: int | None = None) -> list[DocumentShard]:
+    """`document_shards`, cut into ranges as by `ranges`, in order.
 
     Raises:
         InputError: as `document_shards`; or a part is missing or damaged.
     """
-    return [each for shard in document_shards(version) for each in ranges(shard)]
+    return [each for shard in document_shards(version) for each in ranges(shard, file_bytes)]
 
 
-def ranges(shard: DocumentShard) -> list[DocumentShard]:
+def ranges(shard: DocumentShard, file_bytes: int | None = None) -> list[DocumentShard]:
     """A shard in ranges of at most `ROWS_PER_RANGE` rows, in order; the same for any number of
-    workers, so that a rerun finds what is done."""
+    workers, so that a rerun finds what is done.
+
+    Args:
+        file_bytes: of plain documents so few rows a range that it stands for no more bytes of the
+            part's file, on average. (A mixture's part is read whole for each range.)
+    """
     rows = max(1, count_rows(shard.picks or shard.part))
-    return [
-        replace(shard, rows=(begin, ROWS_PER_RANGE)) for begin in range(0, rows, ROWS_PER_RANGE)
-    ]
+    step = ROWS_PER_RANGE
+    if file_bytes and shard.picks is None:
+        step = min(step, max(1, rows * file_bytes // shard.part.stat().st_size))
+    return [replace(shard, rows=(begin, step)) for begin in range(0, rows, step)]
 
 
 def read_shard(

@@ -15,6 +15,10 @@ from llamakit.stages.fields import Identity, Input
 from llamakit.stages.sharded import Sharded
 from llamakit.stages.stage import Outcome
 
+_RANGE_BYTES = 2**20
+"""Of a part's file, a range: a second's or half a second's work, so that a part of few but long
+documents keeps several processes busy too."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Tokenize(Sharded):
@@ -49,13 +53,13 @@ class Tokenize(Sharded):
 
         model_path = Pieces.load(draft.input(self.vocabulary).path).model_path
         shards = [
-            Shard(shard, model_path, draft.work / "parts" / f"{index:05d}", self._split())
-            for index, shard in enumerate(shard_ranges(draft.input(self.documents)))
+            Shard(shard, model_path, draft.work / "ranges" / f"{index:05d}", self._split())
+            for index, shard in enumerate(shard_ranges(draft.input(self.documents), _RANGE_BYTES))
         ]
         results = map_shards(
             encode_shard,
             shards,
-            done=draft.work / "done",
+            done=draft.work / "done-ranges",
             engine=self.runs_on(),
             events=draft.events,
             label="tokenize",

@@ -196,6 +196,12 @@ def test_any_number_of_workers_and_ranges(filled: Store, monkeypatch: pytest.Mon
         assert len(ranges) == {"texts": 9, "thrice": 2}[name]
         assert produce(stage, filled, name="ranges", force=True).version.digest == whole.digest
         monkeypatch.undo()
+        # Long documents are fewer a range, of plain documents.
+        monkeypatch.setattr("llamakit.stages.tokenize._RANGE_BYTES", 500)
+        few = mixture.shard_ranges(filled.resolve(name), 500)
+        assert (len(few) > 1) == (name == "texts")
+        assert produce(stage, filled, name="few", force=True).version.digest == whole.digest
+        monkeypatch.undo()
 
 
 def test_compression_by_source(filled: Store) -> None:
