@@ -69,7 +69,7 @@ class Rollouts:
         One that the length cap cut off would teach a model to stop in mid-sentence.
         """
         return [
-            finished and _writable(text)
+            finished and writable(text)
             for finished, text in zip(self.finished_B.tolist(), self.texts, strict=True)
         ]
 
@@ -140,7 +140,8 @@ def _whole(values: list[int], device: torch.device) -> Tensor:
     return torch.tensor(values, dtype=torch.int64, device=device)
 
 
-def _writable(text: str) -> bool:
+def writable(text: str) -> bool:
+    """Whether a text can stand in a dialogue: not empty, no chat tag in it."""
     try:
         check_messages([{"role": "user", "content": "-"}, {"role": "assistant", "content": text}])
     except InputError:

@@ -23,6 +23,7 @@ RECIPE = (
     "import",
     "sft",
     "gatt",
+    "annotate",
     "rm",
     "dpo",
     "distill",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from llamakit.text.dialogue import Message
@@ -34,3 +35,20 @@ class Judgement:
 Judge = Callable[[Sequence[Message], str], Judgement]
 """Judges an answer to a conversation that ends with a user message; the same input, the same
 verdict."""
+
+_CLOSE = 0.45
+"""How fast mistakes get rarer with the distance of two answers, on the judge's scale."""
+
+
+def grade_of(gap: float, grades: Mapping[str, float]) -> str:
+    """The grade of a pair whose scores are `gap` apart.
+
+    Args:
+        grades: the least gap of each grade, largest first; the last is 0.
+    """
+    return next(grade for grade, least in grades.items() if gap >= least)
+
+
+def mistake_chance(gap: float, noise: float) -> float:
+    """How likely an annotator takes the worse answer: `noise` of equal ones, rarer the farther."""
+    return noise * math.exp(-gap / _CLOSE)

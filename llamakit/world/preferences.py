@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Iterator
 
-from llamakit.text.judgement import Judgement
+from llamakit.text.judgement import Judgement, grade_of, mistake_chance
 from llamakit.world.answers import Writer
 from llamakit.world.dialogues import conversation
 from llamakit.world.entities import World
@@ -24,6 +23,8 @@ SAFETY_SHARES = {"chosen_safe": 0.18, "both_safe": 0.47, "both_unsafe": 0.35}
 SAFETY_PART = 0.4
 """The part of the pairs that come from the safety task."""
 BATCHES = 4
+NOISE = 0.45
+"""The share of mistakes between answers of equal worth."""
 _BORDERLINE = 0.15
 _ATTEMPTS = 60
 
@@ -138,7 +139,7 @@ class _Annotator:
         """The pair as the annotator sees it: the closer the call, the likelier the wrong choice."""
         gap = abs(verdicts[0].score - verdicts[1].score)
         best = int(verdicts[1].score > verdicts[0].score)
-        if may_flip and self._rng.random() < 0.45 * math.exp(-gap / 0.45):
+        if may_flip and self._rng.random() < mistake_chance(gap, NOISE):
             best = 1 - best
         return {
             "prompt": prompt,
@@ -151,4 +152,4 @@ class _Annotator:
 
 def _grade(verdicts: list[Judgement]) -> str:
     gap = abs(verdicts[0].score - verdicts[1].score)
-    return next(grade for grade, least in GRADES.items() if gap >= least)
+    return grade_of(gap, GRADES)
