@@ -66,7 +66,7 @@ class Annotator:
         alone is unsafe is left out, as in the paper.
         """
         first, second = self.opinions(comparison)
-        chance = np.random.default_rng([self.seed, _STREAM, comparison["place"]])
+        chance = np.random.default_rng([self.seed, self.batch, _STREAM, comparison["place"]])
         gap = abs(first.score - second.score)
         coin, doubt = chance.random(2)
         best = int(coin < 0.5) if gap == 0 else int(second.score > first.score)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from llamakit.alignment.scoring import Judges
@@ -84,6 +84,28 @@ def open_sampler(
     return load_model(model, dtype, device).eval(), judges, vocabulary
 
 
+@cache
+def open_variant(model: Path, dtype: Precision, device: str) -> Transformer:
+    """One of several models to sample from, opened once a process."""
+    return load_model(model, dtype, device).eval()
+
+
+@lru_cache(maxsize=1)
+def open_shared_judges(
+    helpfulness: Path | None,
+    safety: Path | None,
+    threshold: float,
+    vocabulary_of: Path,
+    dtype: Precision,
+    device: str,
+) -> Judges:
+    """The reward models that judge all variants, opened once a process."""
+    vocabulary = load_vocabulary(vocabulary_of)
+    return open_judges(helpfulness, safety, threshold, vocabulary, dtype=dtype, device=device)
+
+
 def forget_models() -> None:
     """Let go of the models that shards of this process shared."""
     open_sampler.cache_clear()
+    open_variant.cache_clear()
+    open_shared_judges.cache_clear()

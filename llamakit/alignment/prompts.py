@@ -83,6 +83,12 @@ def draw_batch(n_prompts: int, size: int, iteration: int, seed: int) -> list[int
     return picked
 
 
+def draw_some(n_prompts: int, size: int, key: Sequence[int]) -> list[int]:
+    """Which `size` of the prompts to take, drawn by a key without repetition, in their order."""
+    drawn = np.random.default_rng([*key, 12]).choice(n_prompts, size=size, replace=False)
+    return sorted(drawn.tolist())
+
+
 def split_heldout(
     prompts: Sequence[Prompt], share: float, seed: int
 ) -> tuple[list[Prompt], list[Prompt]]:

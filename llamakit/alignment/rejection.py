@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from llamakit.alignment.models import open_sampler
+from llamakit.alignment.pool import Key, judged, prompt_key
 from llamakit.alignment.prompts import Prompt, tokenise_prompts
 from llamakit.alignment.rollout import rollout
 from llamakit.alignment.scoring import Judges
@@ -43,26 +45,31 @@ class Sampler:
     seed: int
     dtype: Precision
     device: str
+    sampled: int
+    """Prompts to sample for; those after them have winners of earlier rounds only."""
 
 
 @dataclass(frozen=True)
 class Shard:
-    """Some prompts, where they stand among all, and the folder their winners go to."""
+    """Some prompts, where they stand among all, and the table their winners go to."""
 
     prompts: Path
     first: int
     answers: Path
     sampler: Sampler
+    pool: Path | None = None
+    """Dialogues of earlier rounds that answer the same prompts."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One sampled answer to one prompt."""
+    """One answer to one prompt."""
 
     text: str
     score: float
     gated: bool
-    temperature: float
+    temperature: float | None
+    """What it was sampled at; None of the winner of an earlier round."""
     usable: bool
     """It ended by itself, is not empty, and holds no chat tag."""
 
@@ -85,18 +92,28 @@ def sample_shard(shard: Shard) -> dict[str, Any]:
     rows = read_table(shard.prompts).to_dicts()
     prompts, counts = tokenise_prompts(rows, vocabulary, sampler.max_prompt_tokens)
     places = [shard.first + prompt.row for prompt in prompts]
+    asked = sum(place < sampler.sampled for place in places)
     candidates = sample_candidates(
-        model, judges, vocabulary, prompts, places=places, sampler=sampler
+        model, judges, vocabulary, prompts[:asked], places=places[:asked], sampler=sampler
     )
+    none_new: list[list[Candidate]] = [[]] * (len(prompts) - asked)
+    pooled = _pooled(shard, judges, vocabulary, counts)
+    won_temperatures: list[float] = []
     winners, samples = [], []
-    for prompt, held in zip(prompts, candidates, strict=True):
-        counts["candidates"] += len(held)
-        counts["candidates_unusable"] += sum(not one.usable for one in held)
-        counts["candidates_gated"] += sum(one.gated for one in held)
+    for prompt, new in zip(prompts, [*candidates, *none_new], strict=True):
+        counts["candidates"] += len(new)
+        counts["candidates_unusable"] += sum(not one.usable for one in new)
+        counts["candidates_gated"] += sum(one.gated for one in new)
+        # New answers stand first: of equals they win.
+        held = [*new, *pooled.get(prompt_key(rows[prompt.row]["messages"]), [])]
         best = best_of(held)
         if best is None:
             counts["dropped_no_usable_answer"] += 1
             continue
+        if best.temperature is None:
+            counts["won_by_pool"] += 1
+        else:
+            won_temperatures.append(best.temperature)
         winners.append(
             {
                 "id": prompt.id,
@@ -123,8 +140,23 @@ def sample_shard(shard: Shard) -> dict[str, Any]:
         },
         "scores": [[one.score for one in held] for held in candidates],
         "temperatures": [[one.temperature for one in held] for held in candidates],
-        "won_temperatures": [best.temperature for held in candidates if (best := best_of(held))],
+        "won_temperatures": won_temperatures,
         "samples": list(islice(samples, SAMPLES_PER_SHARD)),
+    }
+
+
+def _pooled(
+    shard: Shard, judges: Judges, vocabulary: Vocabulary, counts: Counter[str]
+) -> dict[Key, list[Candidate]]:
+    """Winners of earlier rounds by prompt, scored by the reward models of this one."""
+    if shard.pool is None:
+        return {}
+    room = shard.sampler.max_prompt_tokens + shard.sampler.max_new_tokens
+    found = judged(shard.pool, judges, vocabulary, room, counts)
+    counts["pooled"] = sum(map(len, found.values()))
+    return {
+        key: [Candidate(text, score, gated, None, usable=True) for text, score, gated in answers]
+        for key, answers in found.items()
     }
 
 

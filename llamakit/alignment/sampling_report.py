@@ -38,6 +38,28 @@ def rejection_page(results: Sequence[Mapping[str, Any]], counts: Mapping[str, in
         )
         page.section("By temperature")
         page.table(["temperature", "mean score", "answers", "won"], by_temperature(results))
+        curves = best_by_temperature(results)
+        if len(curves) > 1:
+            # A temperature has its share of the K answers, some one more than others.
+            shown = list(range(1, min(map(len, curves.values())) + 1))
+            page.text(
+                "Expected maximum of n answers that are all sampled at one temperature (paper"
+                " figure 8). Which one is best may change with n, and from round to round."
+            )
+            page.chart(
+                chart.lines(
+                    {f"T = {one:g}": (shown, best[: len(shown)]) for one, best in curves.items()},
+                    x_label="n",
+                    y_label="maximum, raw score",
+                )
+            )
+            page.table(
+                ["n", *(f"T = {one:g}" for one in curves), "best T"],
+                [
+                    [n, *(best[n - 1] for best in curves.values()), best_temperature(curves, n)]
+                    for n in shown
+                ],
+            )
     page.section("Samples", "The best and the worst answer of a prompt.")
     held = [sample for result in results for sample in result["samples"]][:_SHOWN]
     page.samples(
@@ -68,6 +90,24 @@ def by_temperature(results: Sequence[Mapping[str, Any]]) -> list[list[float | in
         scores = [score for one, score in pairs if one == temperature]
         rows.append([temperature, sum(scores) / len(scores), len(scores), won.count(temperature)])
     return rows
+
+
+def best_by_temperature(results: Sequence[Mapping[str, Any]]) -> dict[float, list[float]]:
+    """For each temperature, the expected maximum of n = 1, 2, … answers sampled at it."""
+    found: dict[float, list[list[float]]] = {}
+    for result in results:
+        for scores, temperatures in zip(result["scores"], result["temperatures"], strict=True):
+            own: dict[float, list[float]] = {}
+            for score, temperature in zip(scores, temperatures, strict=True):
+                own.setdefault(temperature, []).append(score)
+            for temperature, held in own.items():
+                found.setdefault(temperature, []).append(held)
+    return {one: reward_curves(found[one])[0] for one in sorted(found)}
+
+
+def best_temperature(curves: Mapping[float, Sequence[float]], n: int) -> float:
+    """The temperature whose best of n answers is expected to score highest."""
+    return max(curves, key=lambda one: curves[one][n - 1])
 
 
 def adherence(results: Sequence[Mapping[str, Any]], key: str) -> dict[str, Estimate]:

@@ -41,10 +41,8 @@ class Annotate(Stage):
     """Helpfulness reward model, as a judge in the oracle's place."""
     safety: Input[RewardModel] | None = None
     """Safety reward model; with both, the rule of `ppo` decides which one judges an answer."""
-    kind: Identity[Literal["all", "helpfulness", "safety"]] = "all"
-    """Prompts to take: all, those not tagged as safety prompts, or only those."""
     limit: Identity[Annotated[int, Ge(1)] | None] = None
-    """Take so many prompts, drawn by the seed; all by default."""
+    """Take so many prompts, drawn by seed and batch; all by default."""
     temperatures: Identity[Annotated[list[Annotated[float, Gt(0)]], MinLen(1)]] = field(
         default_factory=lambda: [0.7, 1.0, 1.3]
     )
@@ -59,7 +57,7 @@ class Annotate(Stage):
     safety_threshold: Identity[Annotated[float, Interval(gt=0, lt=1)]] = 0.15
     """Safety score (0-1) below which reward models judge an answer by its safety."""
     batch: Identity[Annotated[int, Ge(0)]] = 0
-    """Number of the batch, written beside each pair."""
+    """Number of the batch, written beside each pair; another one draws and samples anew."""
     dtype: Identity[Literal["fp32", "bf16"]] = "fp32"
     """What the models compute in."""
     seed: Identity[Annotated[int, Ge(0)]] = 0
@@ -103,8 +101,8 @@ class Annotate(Stage):
 
     def _sampled(self, draft: Draft[Any]) -> tuple[list["Path"], list[dict[str, Any]]]:
         """The tables of comparisons, and what each shard counted."""
-        from llamakit.alignment import comparisons
-        from llamakit.alignment.models import prompt_room, require_same_vocabulary
+        from llamakit.alignment import variants
+        from llamakit.alignment.models import forget_models, prompt_room, require_same_vocabulary
         from llamakit.alignment.tables import shard_dialogues
         from llamakit.engine.shards import Engine, map_shards
         from llamakit.training.machine import pick_device, warn_of_slow_bf16
@@ -122,7 +120,7 @@ class Annotate(Stage):
         device = pick_device(self.device)
         warn_of_slow_bf16(self.dtype, device, draft.events)
         room = [prompt_room(one, judges, self.max_new_tokens, self.command()) for one in models]
-        variants = comparisons.Variants(
+        two = variants.Variants(
             models=tuple(models),
             names=tuple(version.reference for version in versions),
             temperatures=tuple(self.temperatures),
@@ -132,7 +130,7 @@ class Annotate(Stage):
             helpfulness=given[0],
             safety=given[1],
             threshold=self.safety_threshold,
-            seed=self.seed,
+            seed=(self.seed, self.batch),
             dtype=self.dtype,
             device=device,
         )
@@ -140,12 +138,11 @@ class Annotate(Stage):
         work = draft.work / f"shards-{self.shard_prompts}"
         parts = shard_dialogues(self._rows(draft), work / "prompts", self.shard_prompts)
         shards = [
-            comparisons.Shard(path, first, work / "found" / path.name, variants)
-            for path, first in parts
+            variants.Shard(path, first, work / "found" / path.name, two) for path, first in parts
         ]
         try:
             results = map_shards(
-                comparisons.compare_shard,
+                variants.compare_shard,
                 shards,
                 done=work / "done",
                 engine=Engine(self.workers),
@@ -153,23 +150,21 @@ class Annotate(Stage):
                 label="annotate",
             )
         finally:
-            comparisons.forget_models()
+            forget_models()
         return [shard.found for shard in shards], results
 
     def _rows(self, draft: Draft[Any]) -> list[dict[str, Any]]:
         """The prompts to answer, drawn by the seed and kept in their order."""
-        from llamakit.alignment.prompts import draw_batch
+        from llamakit.alignment.prompts import draw_some
         from llamakit.alignment.tables import read_rows
 
         rows = read_rows([version.path / "data" for version in draft.inputs(self.prompts)])
-        if self.kind != "all":
-            rows = [row for row in rows if bool(row["safety"]) == (self.kind == "safety")]
         if not rows:
-            what = "" if self.kind == "all" else f"{self.kind} "
-            raise InputError(f"prompts hold no {what}dialogue to answer", where="annotate")
+            raise InputError("prompts hold no dialogue to answer", where="annotate")
         if self.limit is None or self.limit >= len(rows):
             return rows
-        return [rows[index] for index in sorted(draw_batch(len(rows), self.limit, 0, self.seed))]
+        drawn = draw_some(len(rows), self.limit, (self.seed, self.batch))
+        return [rows[index] for index in drawn]
 
     def _judged(
         self, draft: Draft[Any], tables: list["Path"], counts: dict[str, int]

@@ -18,8 +18,8 @@ class Rejection(Stage):
     """Sample K answers to each prompt and keep the best by the reward models.
 
     The result is fine-tuned on with `sft`. Answers that did not end by themselves, that are empty
-    or hold a chat tag are never kept. The report shows the expected best and median reward against
-    K, and the scores by temperature.
+    or hold a chat tag are never kept. Winners of earlier rounds can be candidates too. The report
+    shows the expected best and median reward against K, for each temperature too.
     """
 
     prompts: Inputs[Dialogues]
@@ -30,6 +30,9 @@ class Rejection(Stage):
     """Helpfulness reward model; at least one of the two is needed."""
     safety: Input[RewardModel] | None = None
     """Safety reward model; with both, the rule of `ppo` decides which one judges an answer."""
+    pool: Inputs[Dialogues] = ()
+    """Dialogues of earlier rounds: scored anew, each is one more candidate for its prompt, and the
+    best one stays where a prompt is not sampled now."""
     k: Identity[Annotated[int, Ge(1)]] = 8
     """Answers a prompt."""
     temperatures: Identity[Annotated[list[Annotated[float, Gt(0)]], MinLen(1)]] = field(
@@ -66,6 +69,7 @@ class Rejection(Stage):
             prompt_room,
             require_same_vocabulary,
         )
+        from llamakit.alignment.pool import deal, lone_prompts
         from llamakit.alignment.sampling_report import rejection_page
         from llamakit.alignment.tables import read_rows
         from llamakit.training.machine import pick_device, warn_of_slow_bf16
@@ -83,7 +87,11 @@ class Rejection(Stage):
         require_same_vocabulary([model, *judges])
         device = pick_device(self.device)
         warn_of_slow_bf16(self.dtype, device, draft.events)
-        rows = read_rows([version.path / "data" for version in draft.inputs(self.prompts)])
+        asked = read_rows([version.path / "data" for version in draft.inputs(self.prompts)])
+        asked = asked[: self.limit]
+        pooled = read_rows([version.path / "data" for version in draft.inputs(self.pool)])
+        rows = [*asked, *lone_prompts(asked, pooled)]
+        pools = deal(rows, pooled, draft.work / f"pool-{self.shard_prompts}", self.shard_prompts)
         sampler = rejection.Sampler(
             model=model,
             helpfulness=helpfulness,
@@ -97,11 +105,18 @@ class Rejection(Stage):
             seed=self.seed,
             dtype=self.dtype,
             device=device,
+            sampled=len(asked),
         )
         results, counts = sample_in_shards(
             draft,
-            rows[: self.limit],
-            lambda prompts, first, answers: rejection.Shard(prompts, first, answers, sampler),
+            rows,
+            lambda prompts, first, answers: rejection.Shard(
+                prompts,
+                first,
+                answers,
+                sampler,
+                pool=pools[first // self.shard_prompts] if pooled else None,
+            ),
             rejection.sample_shard,
             label="rejection",
             size=self.shard_prompts,

@@ -33,7 +33,7 @@ class Rm(Stage):
     """
 
     preferences: Inputs[Preferences]
-    """Pairs of the model's own kind; all are used."""
+    """Pairs of the model's own kind, all of which are used; with `sources`, of other kinds too."""
     model: Input[Model]
     """Chat model to start from."""
     mix: Inputs[Preferences] = ()
@@ -42,6 +42,9 @@ class Rm(Stage):
     """Pairs to report agreement on; without them a share of the training pairs is held out."""
     other: Input[RewardModel] | None = None
     """Another reward model, to report how often both rank the held-out pairs alike."""
+    sources: Identity[list[str]] = field(default_factory=list)
+    """Sources of the pairs that are of the model's own kind; pairs of other sources are mixed in.
+    By default all are its own."""
     kind: Identity[Literal["helpfulness", "safety"]] = "helpfulness"
     """What the model judges; decides the defaults of mix-share and safety-aux-weight."""
     mix_share: Identity[Annotated[float, Interval(ge=0, lt=1)] | None] = None
@@ -202,6 +205,13 @@ class Rm(Stage):
             return read_rows(folders, PREFERENCES)
 
         main, mix = read(self.preferences), read(self.mix)
+        if self.sources:
+            mix += [row for row in main if row["source"] not in self.sources]
+            main = [row for row in main if row["source"] in self.sources]
+            if not main:
+                raise InputError(
+                    f"no pair has a source among {', '.join(self.sources)}", where="rm"
+                )
         share = _MIX_SHARE[self.kind] if self.mix_share is None else self.mix_share
         picked = draw_share(len(main), len(mix), share, self.seed)
         if mix and len(picked) == len(mix):

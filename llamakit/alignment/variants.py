@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from llamakit.alignment.models import open_judges
+from llamakit.alignment.models import open_shared_judges, open_variant
 from llamakit.alignment.prompts import Prompt, tokenise_prompts
 from llamakit.alignment.rollout import rollout, writable
-from llamakit.alignment.scoring import Judges
 from llamakit.artifacts.frames import MESSAGES, Schema, read_table, write_table
 from llamakit.model.generation import Sampling
-from llamakit.model.transformer import Transformer
-from llamakit.model.weights import load_model, load_vocabulary
+from llamakit.model.weights import load_vocabulary
 from llamakit.text.vocabulary import Vocabulary
 from llamakit.training.plan import Precision
 
@@ -57,7 +54,7 @@ class Variants:
     helpfulness: Path | None
     safety: Path | None
     threshold: float
-    seed: int
+    seed: tuple[int, ...]
     dtype: Precision
     device: str
 
@@ -67,7 +64,7 @@ class Variants:
         Two models, drawn in random order, if there are several; temperatures differ where one
         model answers twice and several are given.
         """
-        chance = np.random.default_rng([self.seed, _STREAM, place])
+        chance = np.random.default_rng([*self.seed, _STREAM, place])
         several = len(self.models) > 1
         models = chance.choice(len(self.models), 2, replace=False) if several else (0, 0)
         again = several or len(self.temperatures) == 1
@@ -92,16 +89,10 @@ def compare_shard(shard: Shard) -> dict[str, Any]:
     vocabulary = load_vocabulary(variants.models[0])
     rows = read_table(shard.prompts).to_dicts()
     prompts, counts = tokenise_prompts(rows, vocabulary, variants.max_prompt_tokens)
-    found = list(_pairs(prompts, shard.first, variants, vocabulary, counts))
+    found = _pairs(prompts, shard.first, variants, vocabulary, counts)
     write_table(shard.found, pl.DataFrame(found, schema=dict(COMPARISONS)), COMPARISONS)
     told = {name: count for name, count in counts.items() if count}
     return {"counts": {"prompts": len(rows), **told}}
-
-
-def forget_models() -> None:
-    """Let go of the models that shards of this process shared."""
-    _model.cache_clear()
-    _judges.cache_clear()
 
 
 def _pairs(
@@ -110,10 +101,12 @@ def _pairs(
     variants: Variants,
     vocabulary: Vocabulary,
     counts: Counter[str],
-) -> Iterator[dict[str, Any]]:
+) -> list[dict[str, Any]]:
+    """The rows of `COMPARISONS` that are worth judging."""
     drawn = [variants.drawn(first + prompt.row) for prompt in prompts]
     answers = _sampled(prompts, first, drawn, variants, vocabulary)
-    scored = variants.helpfulness is not None or variants.safety is not None
+    found: list[dict[str, Any]] = []
+    read: list[list[int]] = []
     for prompt, pair, given in zip(prompts, drawn, answers, strict=True):
         texts = [text.strip() for text, _ in given]
         if not all(map(writable, texts)):
@@ -122,22 +115,40 @@ def _pairs(
         if texts[0] == texts[1]:
             counts["dropped_equal_answers"] += 1
             continue
-        row = {
-            "id": prompt.id,
-            "prompt": prompt.messages,
-            "source": prompt.source,
-            "safety": prompt.safety,
-            "place": first + prompt.row,
-            "answers": texts,
-            "models": [variants.names[model] for model, _ in pair],
-            "temperatures": [temperature for _, temperature in pair],
-        }
-        if scored:
-            scores = _judges(variants)([ids for _, ids in given], [prompt.safety] * 2)
-            row["scores"] = scores.combined_B.tolist()
-            if scores.safety_B is not None:
-                row["safety_scores"] = scores.safety_B.tolist()
-        yield row
+        found.append(
+            {
+                "id": prompt.id,
+                "prompt": prompt.messages,
+                "source": prompt.source,
+                "safety": prompt.safety,
+                "place": first + prompt.row,
+                "answers": texts,
+                "models": [variants.names[model] for model, _ in pair],
+                "temperatures": [temperature for _, temperature in pair],
+            }
+        )
+        read += [ids for _, ids in given]
+    if found and (variants.helpfulness is not None or variants.safety is not None):
+        _score(found, read, variants)
+    return found
+
+
+def _score(found: list[dict[str, Any]], read: Sequence[list[int]], variants: Variants) -> None:
+    """Write the reward models' scores into rows; `read` has two rows of ids for each."""
+    judges = open_shared_judges(
+        variants.helpfulness,
+        variants.safety,
+        variants.threshold,
+        variants.models[0],
+        variants.dtype,
+        variants.device,
+    )
+    scores = judges(read, [row["safety"] for row in found for _ in range(2)])
+    for index, row in enumerate(found):
+        both = slice(2 * index, 2 * index + 2)
+        row["scores"] = scores.combined_B[both].tolist()
+        if scores.safety_B is not None:
+            row["safety_scores"] = scores.safety_B[both].tolist()
 
 
 def _sampled(
@@ -155,7 +166,7 @@ def _sampled(
             wanted.setdefault(variant, []).append((index, slot))
     for (model, temperature), tasks in sorted(wanted.items()):
         rollouts = rollout(
-            _model(variants.models[model], variants.dtype, variants.device),
+            open_variant(variants.models[model], variants.dtype, variants.device),
             vocabulary,
             [prompts[index].ids for index, _ in tasks],
             1,
@@ -166,27 +177,9 @@ def _sampled(
                 top_k=0,
             ),
             keys=[
-                (variants.seed, _STREAM, first + prompts[index].row, slot) for index, slot in tasks
+                (*variants.seed, _STREAM, first + prompts[index].row, slot) for index, slot in tasks
             ],
         )
         for (index, slot), text, ids in zip(tasks, rollouts.texts, rollouts.rows(), strict=True):
             found[index][slot] = text, ids
     return [[pair[0], pair[1]] for pair in found]
-
-
-@cache
-def _model(path: Path, dtype: Precision, device: str) -> Transformer:
-    """Opened once a process, not once a shard."""
-    return load_model(path, dtype, device).eval()
-
-
-@lru_cache(maxsize=1)
-def _judges(variants: Variants) -> Judges:
-    return open_judges(
-        variants.helpfulness,
-        variants.safety,
-        variants.threshold,
-        load_vocabulary(variants.models[0]),
-        dtype=variants.dtype,
-        device=variants.device,
-    )
