@@ -71,7 +71,7 @@ def judged(
         if fit is None or messages[-1]["role"] != "assistant":
             counts["pool_dropped"] += 1
             continue
-        held.append((row, fit[0][0]))
+        held.append((row, fit.rows[0]))
     if not held:
         return {}
     scores = judges([ids for _, ids in held], [bool(row["safety"]) for row, _ in held])

@@ -71,7 +71,7 @@ class Ingest(Sharded):
     """Field of the safety label (dialogues, preferences)."""
 
     makes: ClassVar = (Documents, Dialogues, Preferences)
-    revision: ClassVar = 2
+    revision: ClassVar = 3
     panel: ClassVar = "Corpus"
 
     def output_kind(self) -> type[Kind]:

@@ -8,6 +8,7 @@ from annotated_types import Ge, Gt, Interval
 
 from llamakit.artifacts.draft import Draft
 from llamakit.artifacts.kinds import Model, Preferences, RewardModel
+from llamakit.errors import InputError
 from llamakit.stages.fields import Execution, Identity, Input, Inputs
 from llamakit.stages.stage import Outcome, Stage
 from llamakit.wording import counted

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,10 +12,13 @@ from torch.nn.functional import cross_entropy
 
 from llamakit.alignment.padding import pad_right
 from llamakit.alignment.ppo import Ppo
+from llamakit.artifacts.store import Store
 from llamakit.model.config import ModelConfig
 from llamakit.model.transformer import RewardModel, Transformer
+from llamakit.model.weights import save_model, save_reward_model
 from llamakit.text.dialogue import render
 from llamakit.text.vocabulary import Vocabulary, train_vocabulary
+from tests.alignment.given import keep, keep_table, message
 from tests.alignment.small import SENTENCES, Judge, counting, plan, sharpened
 
 
@@ -92,3 +96,65 @@ def make_ppo(
         )
 
     return build
+
+
+@pytest.fixture
+def stocked(
+    store: Store,
+    tmp_path: Path,
+    config: ModelConfig,
+    vocabulary: Vocabulary,
+    chatting: Transformer,
+) -> Store:
+    """A store with a chat model, two reward models, prompts, dialogues and preferences."""
+    sources = tmp_path / "given"
+    save_model(sources / "model", chatting, vocabulary, chat=True, card="-")
+    keep(store, "chat", "model", sources / "model")
+    for seed, name in enumerate(("helpfulness", "safety")):
+        reward = sharpened(RewardModel(config, seed=seed))
+        save_reward_model(sources / name, reward, vocabulary, card="-")
+        keep(store, name, "reward-model", sources / name)
+    prompts = [
+        {
+            "id": f"prompt-{index}",
+            "messages": [message("user", f"What is {index} and {index % 3}?")],
+            "train_on": "last",
+            "source": "helpfulness",
+            "safety": index % 4 == 0,
+        }
+        for index in range(10)
+    ]
+    keep_table(store, "prompts", "dialogues", sources / "prompts", prompts)
+    talks = [
+        {
+            "id": f"talk-{index}",
+            "messages": [
+                message(*turn)
+                for number in range(2 + index % 2)
+                for turn in (("user", f"Tell me {number}."), ("assistant", "No."))
+            ],
+            "train_on": "all",
+            "source": "chat",
+            "safety": False,
+        }
+        for index in range(6)
+    ]
+    keep_table(store, "talks", "dialogues", sources / "talks", talks)
+    grades = ["significantly", "better", "slightly", "negligible", None]
+    bins = ["both_safe", "chosen_safe", "both_unsafe", None]
+    pairs = [
+        {
+            "id": f"pair-{index}",
+            "prompt": [message("user", f"What is {index}?")],
+            "chosen": [message("assistant", "Yes, I can help you.")],
+            "rejected": [message("assistant", "No, it would hurt." + " Please." * (index % 3))],
+            "grade": grades[index % 5],
+            "safety": bins[index % 4] if index % 2 else None,
+            "source": "safety" if index % 2 else "helpfulness",
+        }
+        for index in range(24)
+    ]
+    for name in ("helpfulness", "safety"):
+        own = [pair for pair in pairs if pair["source"] == name]
+        keep_table(store, f"{name}-pairs", "preferences", sources / f"{name}-pairs", own)
+    return store

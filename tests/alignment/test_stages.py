@@ -6,7 +6,6 @@ import json
 import math
 import random
 import re
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +17,20 @@ from safetensors.torch import load_file
 
 from llamakit.alignment.preprompts import put_before, read_preprompts
 from llamakit.alignment.scoring import score_rows
-from llamakit.artifacts.frames import DIALOGUES, PREFERENCES, read_all, write_rows
+from llamakit.artifacts.frames import read_all
 from llamakit.artifacts.store import Store
 from llamakit.errors import InputError, LlamakitError, Stopped, UsageError
 from llamakit.events import Events, Task
 from llamakit.model.config import ModelConfig
 from llamakit.model.generation import Sampling, generate
-from llamakit.model.transformer import RewardModel, Transformer
+from llamakit.model.transformer import RewardModel
 from llamakit.model.weights import (
     load_model,
     load_reward_model,
     load_vocabulary,
-    save_model,
     save_reward_model,
 )
+from llamakit.stages.annotate import Annotate
 from llamakit.stages.distill import Distill
 from llamakit.stages.gatt import Gatt
 from llamakit.stages.import_ import Import
@@ -43,9 +42,7 @@ from llamakit.stages.rmeval import Rmeval
 from llamakit.stages.sft import Sft
 from llamakit.stages.stage import Stage
 from llamakit.text.dialogue import CHAT_TAGS, render_prompt
-from llamakit.text.vocabulary import Vocabulary
-from tests.alignment.given import Given
-from tests.alignment.small import sharpened
+from tests.alignment.given import keep, keep_table, message
 
 CONSTRAINTS = """\
 {"id": "a", "instruction": "Always shout.", "short": "Style: shout", "family": "style", \
@@ -61,84 +58,6 @@ PREPROMPTS = """\
 {"id": "illicit", "category": "illicit", "preprompt": "No harm.", "answer": "Say no."}
 {"id": "hateful", "category": "hateful", "preprompt": "Please help people."}
 """
-
-
-def message(role: str, content: str) -> dict[str, str]:
-    return {"role": role, "content": content}
-
-
-def keep(store: Store, name: str, kind: str, folder: Path) -> None:
-    produce(Given(folder=(str(folder),), kind=kind), store, name=name)
-
-
-def keep_table(
-    store: Store, name: str, kind: str, folder: Path, rows: Sequence[Mapping[str, object]]
-) -> None:
-    schema = {"dialogues": DIALOGUES, "preferences": PREFERENCES}[kind]
-    write_rows(folder / "data", rows, schema)
-    keep(store, name, kind, folder)
-
-
-@pytest.fixture
-def stocked(
-    store: Store,
-    tmp_path: Path,
-    config: ModelConfig,
-    vocabulary: Vocabulary,
-    chatting: Transformer,
-) -> Store:
-    """A store with a chat model, two reward models, prompts, dialogues and preferences."""
-    sources = tmp_path / "given"
-    save_model(sources / "model", chatting, vocabulary, chat=True, card="-")
-    keep(store, "chat", "model", sources / "model")
-    for seed, name in enumerate(("helpfulness", "safety")):
-        reward = sharpened(RewardModel(config, seed=seed))
-        save_reward_model(sources / name, reward, vocabulary, card="-")
-        keep(store, name, "reward-model", sources / name)
-    prompts = [
-        {
-            "id": f"prompt-{index}",
-            "messages": [message("user", f"What is {index} and {index % 3}?")],
-            "train_on": "last",
-            "source": "helpfulness",
-            "safety": index % 4 == 0,
-        }
-        for index in range(10)
-    ]
-    keep_table(store, "prompts", "dialogues", sources / "prompts", prompts)
-    talks = [
-        {
-            "id": f"talk-{index}",
-            "messages": [
-                message(*turn)
-                for number in range(2 + index % 2)
-                for turn in (("user", f"Tell me {number}."), ("assistant", "No."))
-            ],
-            "train_on": "all",
-            "source": "chat",
-            "safety": False,
-        }
-        for index in range(6)
-    ]
-    keep_table(store, "talks", "dialogues", sources / "talks", talks)
-    grades = ["significantly", "better", "slightly", "negligible", None]
-    bins = ["both_safe", "chosen_safe", "both_unsafe", None]
-    pairs = [
-        {
-            "id": f"pair-{index}",
-            "prompt": [message("user", f"What is {index}?")],
-            "chosen": [message("assistant", "Yes, I can help you.")],
-            "rejected": [message("assistant", "No, it would hurt." + " Please." * (index % 3))],
-            "grade": grades[index % 5],
-            "safety": bins[index % 4] if index % 2 else None,
-            "source": "safety" if index % 2 else "helpfulness",
-        }
-        for index in range(24)
-    ]
-    for name in ("helpfulness", "safety"):
-        own = [pair for pair in pairs if pair["source"] == name]
-        keep_table(store, f"{name}-pairs", "preferences", sources / f"{name}-pairs", own)
-    return store
 
 
 def ppo_stage(**changes: Any) -> Ppo:
@@ -174,6 +93,20 @@ def rejection_stage(**changes: Any) -> Rejection:
         "device": "cpu",
     }
     return Rejection(**(settings | changes))
+
+
+def annotate_stage(**changes: Any) -> Annotate:
+    settings: dict[str, Any] = {
+        "prompts": ("prompts",),
+        "models": ("chat",),
+        "helpfulness": "helpfulness",
+        "safety": "safety",
+        "temperatures": [0.8, 1.4],
+        "max_new_tokens": 20,
+        "shard_prompts": 4,
+        "device": "cpu",
+    }
+    return Annotate(**(settings | changes))
 
 
 def gatt_stage(folder: Path, **changes: Any) -> Gatt:
@@ -246,6 +179,18 @@ def test_rm_learns_pairs_that_can_be_told_apart(stocked: Store) -> None:
     assert {"agreement_source_helpfulness", "agreement_source_safety"} <= set(metrics)
     report = (version.path / "log" / "report.html").read_text(encoding="utf-8")
     assert "Calibration" in report
+
+
+def test_rm_tells_its_own_pairs_by_their_sources(stocked: Store) -> None:
+    settings: dict[str, Any] = {"model": "chat", "batch_pairs": 12, "lr": 1e-3, "device": "cpu"}
+    apart = Rm(preferences=("helpfulness-pairs",), mix=("safety-pairs",), **settings)
+    together = Rm(
+        preferences=("safety-pairs", "helpfulness-pairs"), sources=["helpfulness"], **settings
+    )
+    assert produce(together, stocked).version.digest == produce(apart, stocked).version.digest
+    nobody = Rm(preferences=("safety-pairs",), sources=["helpfulness"], **settings)
+    with pytest.raises(InputError, match="no pair has a source among helpfulness"):
+        produce(nobody, stocked)
 
 
 def test_safety_rm_takes_a_tenth_of_other_pairs_and_reports_its_gate(stocked: Store) -> None:
@@ -458,6 +403,7 @@ def test_keys_of_counts_are_snake_case(stocked: Store, tmp_path: Path) -> None:
     stages: list[Stage] = [
         Rm(preferences=("safety-pairs",), model="chat", batch_pairs=12, device="cpu"),
         rejection_stage(),
+        annotate_stage(),
         gatt_stage(tmp_path),
         ppo_stage(iterations=1),
     ]
@@ -634,6 +580,7 @@ def test_stopped_between_shards_sampling_continues_to_the_same_bytes(
     stages: list[Stage] = [
         rejection_stage(shard_prompts=3),
         distill_stage(tmp_path, shard_prompts=4),
+        annotate_stage(shard_prompts=3),
         gatt_stage(tmp_path, shard_dialogues=2),
     ]
     for stage in stages:

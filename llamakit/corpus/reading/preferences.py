@@ -54,6 +54,7 @@ _PAIRS = (
     ("answer_a", "answer_b"),
     ("response_0", "response_1"),
 )
+_MODELS = ("model_a", "model_b")
 _VERDICT = ("label", "winner", "preference", "better_response_id")
 _FIRST = {"0", "a", "model_a", "first"}
 _SECOND = {"1", "b", "model_b", "second"}
@@ -70,7 +71,7 @@ def to_preference(value: Any, names: FieldNames) -> dict[str, Any]:
         UnusableRowError: no answer, answers to different prompts, a tie, an unknown grade …
     """
     record = as_record(value)
-    first, second = _answers(record, names)
+    first, second, models = _answers(record, names)
     prompt, chosen, rejected = _split(_prompt(record, names), first, second)
     if prompt[-1]["role"] != "user":
         raise UnusableRowError("prompt_does_not_end_with_user")
@@ -91,25 +92,26 @@ def to_preference(value: Any, names: FieldNames) -> dict[str, Any]:
         "source": as_label(pick(record, names.source, usual.SOURCE, "source"), "source"),
         "batch": _batch(record.get("batch")),
         "annotator": as_label(record.get("annotator"), "annotator"),
-        "chosen_model": as_label(record.get("chosen_model"), "model"),
-        "rejected_model": as_label(record.get("rejected_model"), "model"),
+        "chosen_model": as_label(record.get(models[0]), "model"),
+        "rejected_model": as_label(record.get(models[1]), "model"),
     }
 
 
-def _answers(record: dict[str, Any], names: FieldNames) -> tuple[Any, Any]:
+def _answers(record: dict[str, Any], names: FieldNames) -> tuple[Any, Any, tuple[str, str]]:
+    """The chosen and the rejected answer, and the fields that name their models."""
     chosen = pick(record, names.chosen, usual.CHOSEN, "chosen")
     rejected = pick(record, names.rejected, usual.REJECTED, "rejected")
     if chosen is not None or rejected is not None:
-        return chosen, rejected
+        return chosen, rejected, ("chosen_model", "rejected_model")
     for first, second in _PAIRS:
         if first in record and second in record:
             verdict = str(pick_first(record, *_VERDICT)).strip().lower()
             if verdict in _TIE:
                 raise UnusableRowError("tie", broken=False)
             if verdict in _FIRST:
-                return record[first], record[second]
+                return record[first], record[second], _MODELS
             if verdict in _SECOND:
-                return record[second], record[first]
+                return record[second], record[first], (_MODELS[1], _MODELS[0])
             raise UnusableRowError("unknown_verdict")
     raise UnusableRowError("no_chosen")
 
