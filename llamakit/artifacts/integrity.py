@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from llamakit.artifacts.digest import file_digest
+from llamakit.artifacts.digest import file_digests
 from llamakit.artifacts.kinds import Kind
 from llamakit.artifacts.store import Version
 from llamakit.errors import InputError
@@ -41,12 +41,14 @@ def check_payload(version: Version[Kind], within: Path | None = None) -> None:
         for entry in version.record.files
         if entry.payload and (inner in (".", entry.path) or entry.path.startswith(f"{inner}/"))
     ]
-    digested = sum(entry.bytes for entry in entries) <= DIGESTED_BYTES
-    for entry in entries:
-        path = version.path / entry.path
+    paths = [version.path / entry.path for entry in entries]
+    for path, entry in zip(paths, entries, strict=True):
         if problem := _problem(path, entry.bytes):
             raise _damaged(version, path, problem)
-        if digested and file_digest(path) != entry.sha256:
+    if sum(entry.bytes for entry in entries) > DIGESTED_BYTES:
+        return
+    for path, entry, digest in zip(paths, entries, file_digests(paths), strict=True):
+        if digest != entry.sha256:
             raise _damaged(version, path, "the file's bytes changed since it was made")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
-from llamakit.artifacts.digest import content_digest, file_digest
+from llamakit.artifacts.digest import content_digest, file_digests
 from llamakit.artifacts.files import write_json
 from llamakit.errors import InputError
 
@@ -127,14 +127,10 @@ def _kinds(entry: Any) -> dict[str, tuple[type, ...]]:
 
 def list_files(folder: Path, skip: set[str]) -> list[FileEntry]:
     """Digest every file under `folder` except those at the relative paths in `skip`."""
-    from concurrent.futures import ThreadPoolExecutor  # slow to load, for help texts
-
     names = {path: path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*"))}
     paths = [path for path, name in names.items() if name not in skip and path.is_file()]
-    # Digesting lets other threads run. Of a large version it is most of what is left to do when
-    # its shards are done.
-    with ThreadPoolExecutor() as pool:
-        digests = list(pool.map(file_digest, paths))
+    # Of a large version this is most of what is left to do when its shards are done.
+    digests = file_digests(paths)
     return [
         FileEntry(
             path=names[path],
