@@ -13,6 +13,7 @@ from llamakit.alignment.objectives import explained_variance
 from llamakit.alignment.reward import k3, kl_k1, kl_k3
 from llamakit.alignment.rollout import Rollouts
 from llamakit.alignment.scoring import Scores
+from llamakit.training.parallel import Parallel
 
 _FAR = 20.0
 """A log-ratio beyond this counts as this: a measured KL must stay a number."""
@@ -68,12 +69,12 @@ class Movement:
 
     by_answer: bool
     """Whether ratios are those of whole answers rather than of tokens."""
-    answers: int = 0
-    tokens: int = 0
-    ratios: int = 0
+    answers: float = 0
+    tokens: float = 0
+    ratios: float = 0
     ratio: float = 0.0
     """Sum of the ratios."""
-    clipped: int = 0
+    clipped: float = 0
     """Ratios beyond the clip."""
     k3: float = 0.0
     """KL from the one that sampled, summed over tokens."""
@@ -99,6 +100,16 @@ class Movement:
         self.apart += float((moved_N.exp() * (new_BT - reference_BT)[mask_BT]).sum())
         self.least = min(self.least, float(ratio.min()))
         self.most = max(self.most, float(ratio.max()))
+
+    def join(self, parallel: Parallel, device: torch.device) -> None:
+        """Count in what other processes have seen of the same mini-batch."""
+        names = ("answers", "tokens", "ratios", "ratio", "clipped", "k3", "apart")
+        own = torch.tensor([getattr(self, n) for n in names], dtype=torch.float64, device=device)
+        for name, total in zip(names, parallel.sum(own).tolist(), strict=True):
+            setattr(self, name, total)
+        ends = torch.tensor([self.most, -self.least], dtype=torch.float64, device=device)
+        self.most, least = parallel.greatest(ends).tolist()
+        self.least = -least
 
     def figures(self) -> dict[str, float]:
         """Means and extremes of ratios, and KL: to the sampler a token, to the reference an

@@ -11,6 +11,7 @@ from llamakit.errors import InputError, UsageError
 from llamakit.model.transformer import Transformer
 from llamakit.model.weights import load_config, load_model, load_reward_model, load_vocabulary
 from llamakit.text.vocabulary import Vocabulary
+from llamakit.training.parallel import ONE_PROCESS, Parallel
 from llamakit.training.plan import Precision
 
 
@@ -57,16 +58,21 @@ def open_judges(
     *,
     dtype: Precision,
     device: str,
+    parallel: Parallel = ONE_PROCESS,
 ) -> Judges:
-    """The reward models that are given, frozen, with the rule that combines them."""
+    """The reward models that are given, frozen, with the rule that combines them.
+
+    Args:
+        parallel: the processes that share their work; shards are theirs too.
+    """
     models = [
         None if folder is None else load_reward_model(folder, dtype, device).eval()
         for folder in (helpfulness, safety)
     ]
     for model in models:
         if model is not None:
-            model.requires_grad_(False)
-    return Judges(models[0], models[1], threshold, vocabulary.pad, vocabulary.eos)
+            parallel.twin().place(model.requires_grad_(False), dtype, device)
+    return Judges(models[0], models[1], threshold, vocabulary.pad, vocabulary.eos, parallel)
 
 
 @lru_cache(maxsize=1)

@@ -13,6 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from llamakit.training.parallel import Parallel
+
 Row = Sequence[int] | NDArray[np.int32]
 
 
@@ -39,3 +41,25 @@ def by_length(lengths: Sequence[int], tokens: int) -> Iterator[list[int]]:
         rows = max(1, tokens // max(1, lengths[order[start]]))
         yield order[start : start + rows]
         start += rows
+
+
+def shared_groups(
+    lengths: Sequence[int], tokens: int, parallel: Parallel, device: torch.device
+) -> Iterator[tuple[list[int], bool]]:
+    """This process's share of rows, long and short ones alike, in groups as of `by_length`.
+
+    Every process gets as many groups, since sharded models talk to each other in every pass: what
+    is wanting is the first row once more, told not to count.
+
+    Returns:
+        indices of rows, and whether they count.
+    """
+    rank, world = parallel.rows
+    mine = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))[rank::world]
+    groups = [
+        [mine[index] for index in group]
+        for group in by_length([lengths[row] for row in mine], tokens)
+    ]
+    most = parallel.greatest(torch.tensor(len(groups), device=device))
+    for number in range(int(most)):
+        yield (groups[number], True) if number < len(groups) else ([0], False)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ from llamakit.alignment import estimators
 from llamakit.alignment.control import Control
 from llamakit.alignment.experience import Experience, Movement
 from llamakit.alignment.objectives import value_loss
-from llamakit.alignment.padding import by_length
+from llamakit.alignment.padding import shared_groups
 from llamakit.alignment.ppo_plan import PpoPlan
 from llamakit.alignment.prompts import Prompt, draw_batch
 from llamakit.alignment.response import (
@@ -34,9 +35,12 @@ from llamakit.alignment.response import (
 from llamakit.alignment.reward import kl_k1, penalise_unfinished
 from llamakit.alignment.rollout import Rollouts, rollout
 from llamakit.alignment.scoring import Scores
+from llamakit.model.lora import adapted, without_lora
 from llamakit.model.transformer import RewardModel, Transformer
 from llamakit.text.vocabulary import Vocabulary
+from llamakit.training.gathering import gathered
 from llamakit.training.optimizer import Optimizer
+from llamakit.training.parallel import ONE_PROCESS, Parallel
 
 Judge = Callable[[Sequence[Sequence[int]], Sequence[bool]], Scores]
 """Rows of ids and whether their prompts are tagged as safety prompts -> scores."""
@@ -53,26 +57,48 @@ class Ppo:
         self,
         *,
         policy: Transformer,
-        reference: Transformer,
+        reference: Transformer | None,
         value_model: RewardModel | None,
         judge: Judge,
         vocabulary: Vocabulary,
         plan: PpoPlan,
+        parallel: Parallel = ONE_PROCESS,
+        device: str = "cpu",
     ) -> None:
-        """`value_model` is what `PpoPlan.has_critic` asks for."""
+        """Place the models and make their optimizers.
+
+        Args:
+            policy: in fp32, as is the value model.
+            reference: None where the policy has adapters: it is the policy without them.
+            value_model: what `PpoPlan.has_critic` asks for.
+            judge: shares its work among the processes by itself.
+            parallel: the processes that train together. All do the same steps; answers, passes and
+                gradients are shared out, and what comes of them is the same on all.
+        """
         if plan.has_critic != (value_model is not None):
             raise ValueError(f"{plan.estimator} and its value model do not go together")
+        if (reference is None) != bool(adapted(policy)):
+            raise ValueError("a policy with adapters is its own reference, any other is not")
         self.policy = policy.eval()  # there is no dropout: sampling and training are one mode
-        self.reference = reference.eval().requires_grad_(False)
+        self.reference = reference
         self.value_model = value_model.eval() if value_model is not None else None
+        self.parallel, self.value_parallel = parallel, parallel.twin()
+        parallel.place(policy, plan.dtype, device)
+        if reference is not None:
+            parallel.twin().place(reference.eval().requires_grad_(False), plan.dtype, device)
+        if value_model is not None:
+            self.value_parallel.place(value_model, plan.dtype, device)
         self.judge = judge
         self.vocabulary = vocabulary
         self.plan = plan
         self.control = Control(plan.kl_weight)
-        self.policy_optimizer = self._optimizer(policy)
-        self.value_optimizer = self._optimizer(value_model) if value_model is not None else None
+        self.policy_optimizer = self._optimizer(policy, parallel)
+        self.value_optimizer = (
+            None if value_model is None else self._optimizer(value_model, self.value_parallel)
+        )
+        self.device = next(policy.parameters()).device
 
-    def _optimizer(self, model: torch.nn.Module) -> Optimizer:
+    def _optimizer(self, model: torch.nn.Module, parallel: Parallel) -> Optimizer:
         plan = self.plan
         return Optimizer(
             model,
@@ -81,6 +107,7 @@ class Ppo:
             eps=plan.eps,
             weight_decay=plan.weight_decay,
             clip=plan.clip_norm,
+            parallel=parallel,
         )
 
     def step(self, iteration: int, prompts: Sequence[Prompt]) -> dict[str, float]:
@@ -115,24 +142,27 @@ class Ppo:
             answers,
             self.plan.sampling,
             keys=keys,
+            parallel=self.parallel,
         )
 
     def read_policy(self, rollouts: Rollouts) -> tuple[Tensor, Tensor]:
         """(log-probabilities, entropies) [B, T] of answers under the policy as it is."""
-        logprobs_BT, entropy_BT = in_groups(
+        logprobs_BT, entropy_BT = self._read(
+            self.policy,
             lambda part: logprobs_and_entropy(self.policy, part, self.plan.temperature),
             rollouts,
-            self.plan.tokens_at_once,
         )
         return logprobs_BT, entropy_BT
 
     def read_reference(self, rollouts: Rollouts) -> Tensor:
         """Log-probabilities [B, T] of answers under the reference."""
-        (logprobs_BT,) = in_groups(
-            lambda part: (response_logprobs(self.reference, part, self.plan.temperature),),
-            rollouts,
-            self.plan.tokens_at_once,
-        )
+        model = self.reference or self.policy
+        with nullcontext() if self.reference else without_lora(model):
+            (logprobs_BT,) = self._read(
+                model,
+                lambda part: (response_logprobs(model, part, self.plan.temperature),),
+                rollouts,
+            )
         return logprobs_BT
 
     def read_values(self, rollouts: Rollouts) -> Tensor | None:
@@ -140,10 +170,18 @@ class Ppo:
         model = self.value_model
         if model is None:
             return None
-        (values_BT,) = in_groups(
-            lambda part: (response_values(model, part),), rollouts, self.plan.tokens_at_once
-        )
+        (values_BT,) = self._read(model, lambda part: (response_values(model, part),), rollouts)
         return values_BT
+
+    def _read(
+        self,
+        model: Transformer | RewardModel,
+        function: Callable[[Rollouts], tuple[Tensor, ...]],
+        rollouts: Rollouts,
+    ) -> tuple[Tensor, ...]:
+        """What a function of a model finds of all answers, shared among the processes."""
+        with gathered(model):
+            return in_groups(function, rollouts, self.plan.tokens_at_once, self.parallel)
 
     def evaluate(self, rollouts: Rollouts, is_safety: Sequence[bool]) -> Experience:
         """Score answers and spread their rewards over tokens."""
@@ -203,15 +241,19 @@ class Ppo:
         lengths = (rollouts.prompt_lengths_B + rollouts.response_lengths_B)[rows].tolist()
         tokens = int(rollouts.response_lengths_B[rows].sum())
         weight = estimators.weight(tokens, len(rows), plan)
-        loss = squared = 0.0
+        losses = torch.zeros(2, dtype=torch.float64, device=self.device)
         movement = Movement(by_answer=plan.estimator == "rloo")
-        for group in by_length(lengths, plan.tokens_at_once):
+        groups = shared_groups(lengths, plan.tokens_at_once, self.parallel, self.device)
+        for group, counts in groups:
             picked = [rows[index] for index in group]
             part = rollouts.take(picked)
             if self.value_model is not None:
-                squared += self._value_gradient(self.value_model, experience, part, picked)
+                model = self.value_model
+                losses[0] += self._value_gradient(model, experience, part, picked, counts)
             if train_policy:
-                loss += self._policy_gradient(experience, part, picked, movement)
+                losses[1] += self._policy_gradient(experience, part, picked, counts, movement)
+        squared, loss = self.parallel.sum(losses).tolist()
+        movement.join(self.parallel, self.device)
         figures: dict[str, float] = {}
         if self.value_optimizer is not None:
             figures["value_loss"] = squared / tokens
@@ -229,21 +271,31 @@ class Ppo:
         return figures
 
     def _value_gradient(
-        self, model: RewardModel, experience: Experience, part: Rollouts, rows: list[int]
-    ) -> float:
+        self,
+        model: RewardModel,
+        experience: Experience,
+        part: Rollouts,
+        rows: list[int],
+        counts: bool,
+    ) -> Tensor:
         """Gather the value model's gradient on some rows; the loss, summed over their tokens."""
         mask_BT = part.response_mask
         assert experience.credit.returns_BT is not None
         assert self.value_optimizer is not None
         returns_BT = experience.credit.returns_BT[rows, : mask_BT.shape[1]]
-        error = value_loss(response_values(model, part), returns_BT, mask_BT)
+        error = value_loss(response_values(model, part), returns_BT, mask_BT) * float(counts)
         torch.autograd.backward(error)
         self.value_optimizer.gather()
-        return float(error.detach())
+        return error.detach()
 
     def _policy_gradient(
-        self, experience: Experience, part: Rollouts, rows: list[int], movement: Movement
-    ) -> float:
+        self,
+        experience: Experience,
+        part: Rollouts,
+        rows: list[int],
+        counts: bool,
+        movement: Movement,
+    ) -> Tensor:
         """Gather the policy's gradient on some rows; the loss, a sum."""
         mask_BT = part.response_mask
         width = mask_BT.shape[1]
@@ -261,7 +313,9 @@ class Ppo:
             experience.kl_weight,
             self.plan,
         )
-        torch.autograd.backward(loss)
+        torch.autograd.backward(loss * float(counts))
         self.policy_optimizer.gather()
+        if not counts:
+            return torch.zeros((), device=self.device)
         movement.see(new_BT.detach(), old_BT, reference_BT, mask_BT, self.plan.ratio_clip)
-        return float(loss.detach())
+        return loss.detach()

@@ -16,7 +16,7 @@ not by luck.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from llamakit.events import Events, Task
 from llamakit.training.checkpoint import Checkpoints
 from llamakit.training.metrics import MetricsLog, read_metrics
 from llamakit.training.optimizer import Optimizer
+from llamakit.training.parallel import Parallel
 
 _HELDOUT = 14  # stream of random numbers
 _SAMPLES = 12
@@ -99,15 +100,17 @@ def train(
     Raises:
         Stopped: SIGINT or SIGTERM came; the run was saved after the iteration at hand.
     """
-    saved = Checkpoints(checkpoints)
+    parallel = ppo.parallel
+    saved = Checkpoints(checkpoints, share=parallel.processes)
+    parallel.wait()  # the first process has removed what an earlier attempt left
     progress, best = _resume(ppo, saved, events)
     total = ppo.plan.iterations
     log.mkdir(parents=True, exist_ok=True)
     with (
         events.graceful(),
-        MetricsLog(log / METRICS, progress.iteration) as metrics,
+        MetricsLog(log / METRICS if parallel.leads else None, progress.iteration) as metrics,
         # The check after iteration n comes after the checkpoint of n, so it is made again.
-        MetricsLog(log / HELDOUT, progress.iteration - 1) as checks,
+        MetricsLog(log / HELDOUT if parallel.leads else None, progress.iteration - 1) as checks,
         events.task("ppo", total, "iterations") as task,
     ):
         task.advance(progress.iteration)
@@ -129,12 +132,13 @@ def train(
             progress.stopped = _guarded(figures, ppo.plan.max_kl)
             metrics.append({"step": progress.iteration, **figures})
             _show(task, figures)
-            if events.stopping or progress.iteration % limits.checkpoint_every == 0:
+            if parallel.stopping(events) or progress.iteration % limits.checkpoint_every == 0:
                 _save(ppo, progress, best, saved)
                 events.raise_if_stopping()
         # Stopped during the last check: the run continues from its last checkpoint. Saving here
         # would count this check twice.
-        events.raise_if_stopping()
+        if parallel.stopping(events):
+            events.raise_if_stopping()
     return _finish(ppo, progress, best, log)
 
 
@@ -206,7 +210,8 @@ def _finish(ppo: Ppo, progress: Progress, best: Mapping[str, Tensor], log: Path)
     with torch.no_grad():
         for name, parameter in ppo.policy.named_parameters():
             if name in kept:
-                parameter.copy_(kept[name])
+                ppo.parallel.local(parameter).copy_(kept[name])
+    ppo.parallel.wait()  # the first process has written its log
     rows = {row["step"]: _figures(row) for row in read_metrics(log / HELDOUT)}
     return PpoResult(
         iterations=progress.iteration,
@@ -240,34 +245,49 @@ def _save(ppo: Ppo, progress: Progress, best: Mapping[str, Tensor], saved: Check
     """Policy, value model, both optimizers, the best policy, and what the run adapts. Prompts and
     random numbers are functions of the iteration: they have no state.
     """
-    tensors = {f"best.{name}": tensor for name, tensor in best.items()}
-    for role, optimizer in _optimizers(ppo).items():
-        tensors |= {f"{role}.{name}": tensor for name, tensor in optimizer.tensors().items()}
-    state = {"progress": asdict(progress), "control": asdict(ppo.control)}
-    saved.save(progress.iteration, tensors, state)
+    tensors = ppo.parallel.pieces({f"best.{name}": tensor for name, tensor in best.items()})
+    for role, (optimizer, parallel) in _optimizers(ppo).items():
+        state = {f"{role}_{name}": tensor for name, tensor in optimizer.tensors().items()}
+        tensors |= parallel.pieces(state)
+    told = {"progress": asdict(progress), "control": asdict(ppo.control)}
+    saved.save(progress.iteration, tensors, told)
 
 
 def _resume(ppo: Ppo, saved: Checkpoints, events: Events) -> tuple[Progress, dict[str, Tensor]]:
-    checkpoint = saved.latest(events)
+    checkpoint = saved.latest(events, agreed=ppo.parallel.all)
     if checkpoint is None:
         return Progress(), {}
     progress = Progress(**checkpoint.state["progress"])
     ppo.control = Control(**checkpoint.state["control"])
     steps = {"policy": ppo.control.policy_steps, "value": ppo.control.value_steps}
-    for role, optimizer in _optimizers(ppo).items():
-        optimizer.load(_under(f"{role}.", checkpoint.tensors), steps[role])
+    for role, (optimizer, parallel) in _optimizers(ppo).items():
+        optimizer.load(_Under(f"{role}_", parallel.parts(checkpoint.tensors)), steps[role])
     events.note(f"continuing after iteration {progress.iteration} of {ppo.plan.iterations}")
-    return progress, _under("best.", checkpoint.tensors)
+    parts = ppo.parallel.parts(checkpoint.tensors)
+    best = {n.removeprefix("best."): parts[n] for n in parts if n.startswith("best.")}
+    return progress, best
 
 
-def _optimizers(ppo: Ppo) -> dict[str, Optimizer]:
-    named = {"policy": ppo.policy_optimizer}
-    return named if ppo.value_optimizer is None else named | {"value": ppo.value_optimizer}
+def _optimizers(ppo: Ppo) -> dict[str, tuple[Optimizer, Parallel]]:
+    named = {"policy": (ppo.policy_optimizer, ppo.parallel)}
+    if ppo.value_optimizer is not None:
+        named["value"] = (ppo.value_optimizer, ppo.value_parallel)
+    return named
 
 
-def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {
-        name.removeprefix(prefix): tensor
-        for name, tensor in tensors.items()
-        if name.startswith(prefix)
-    }
+class _Under(Mapping[str, Tensor]):
+    """The tensors of one optimizer among those of a checkpoint, read when asked for."""
+
+    def __init__(self, prefix: str, tensors: Mapping[str, Tensor]) -> None:
+        self._prefix = prefix
+        self._tensors = tensors
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._tensors[self._prefix + name]
+
+    def __iter__(self) -> Iterator[str]:
+        names = (name for name in self._tensors if name.startswith(self._prefix))
+        return (name.removeprefix(self._prefix) for name in names)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)

@@ -15,6 +15,8 @@ from llamakit.alignment.padding import by_length
 from llamakit.alignment.rollout import Rollouts
 from llamakit.model.logprobs import logprobs_and_entropies, token_logprobs
 from llamakit.model.transformer import RewardModel, Transformer
+from llamakit.training.gathering import share_of
+from llamakit.training.parallel import ONE_PROCESS, Parallel
 
 
 def response_logprobs(model: Transformer, rollouts: Rollouts, temperature: float) -> Tensor:
@@ -47,13 +49,16 @@ def logprobs_and_entropy(
 
 def response_values(model: RewardModel, rollouts: Rollouts) -> Tensor:
     """The value of the text before each answer token, float32 [B, T], zero outside the mask."""
-    hidden_ND = _at_predictors(model.body(rollouts.ids_BL), rollouts)
-    return _scattered(model.score(hidden_ND)[:, 0].float(), rollouts.response_mask)
+    values_N = _at_predictors(model(rollouts.ids_BL), rollouts)
+    return _scattered(values_N, rollouts.response_mask)
 
 
 @torch.no_grad()
 def in_groups(
-    function: Callable[[Rollouts], tuple[Tensor, ...]], rollouts: Rollouts, tokens: int
+    function: Callable[[Rollouts], tuple[Tensor, ...]],
+    rollouts: Rollouts,
+    tokens: int,
+    parallel: Parallel = ONE_PROCESS,
 ) -> tuple[Tensor, ...]:
     """Apply a function of rollouts to groups of like length, without gradients.
 
@@ -61,28 +66,36 @@ def in_groups(
         function: from rollouts to values [B, T] of their own, zero outside their mask.
         rollouts: all answers.
         tokens: size of a group, padding included.
+        parallel: the processes that share the answers; all get what is found of all.
 
     Returns:
         What `function` returns of all at once.
     """
+    mine = share_of(parallel, len(rollouts))
     lengths = (rollouts.prompt_lengths_B + rollouts.response_lengths_B).tolist()
     shape = rollouts.response_mask.shape
     found: tuple[Tensor, ...] = ()
-    for group in by_length(lengths, tokens):
-        values = function(rollouts.take(group))
+    # Who has no answer reads one, to know what there is to be summed.
+    rows = list(mine or range(1))
+    for group in by_length([lengths[row] for row in rows], tokens):
+        picked = [rows[index] for index in group]
+        values = function(rollouts.take(picked))
         found = found or tuple(value.new_zeros(shape) for value in values)
         for whole_BT, value_BT in zip(found, values, strict=True):
-            whole_BT[group, : value_BT.shape[1]] = value_BT
-    return found
+            if mine:
+                whole_BT[picked, : value_BT.shape[1]] = value_BT
+    # Each row is of one process and zero with the others: a sum that rounds nothing.
+    return tuple(parallel.sum(whole_BT) for whole_BT in found)
 
 
-def _at_predictors(hidden_BLD: Tensor, rollouts: Rollouts) -> Tensor:
+def _at_predictors(values: Tensor, rollouts: Rollouts) -> Tensor:
+    """Of values [B, L, …] those [N, …] at the predictors of answer tokens."""
     mask_BT = rollouts.response_mask
-    rows_B = torch.arange(len(rollouts), device=hidden_BLD.device)
-    found_ND: Tensor = hidden_BLD[
+    rows_B = torch.arange(len(rollouts), device=values.device)
+    found: Tensor = values[
         rows_B[:, None].expand_as(mask_BT)[mask_BT], rollouts.predictors[mask_BT]
     ]
-    return found_ND
+    return found
 
 
 def _scattered(values_N: Tensor, mask_BT: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ on the right), `T` tokens of the longest answer, `N` real answer tokens of all r
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -16,10 +16,12 @@ from torch import Tensor
 from llamakit.alignment.padding import pad_right
 from llamakit.errors import InputError
 from llamakit.events import SILENT, Events
-from llamakit.model.generation import Sampling, generate
+from llamakit.model.generation import Generation, Sampling, generate
 from llamakit.model.transformer import Transformer
 from llamakit.text.dialogue import check_messages
 from llamakit.text.vocabulary import Vocabulary
+from llamakit.training.gathering import gathered, share_of, told
+from llamakit.training.parallel import ONE_PROCESS, Parallel
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,7 @@ def rollout(
     *,
     keys: Sequence[Sequence[int]],
     events: Events = SILENT,
+    parallel: Parallel = ONE_PROCESS,
 ) -> Rollouts:
     """Sample k answers for each prompt.
 
@@ -117,12 +120,18 @@ def rollout(
         prompts: ids, each ending where the answer begins.
         keys: one sequence of whole numbers a prompt; the answers are a function of the prompt, the
             policy, the sampling and the key.
+        parallel: the processes that share the prompts. Each is given all of them, and gets all
+            answers.
     """
-    repeated = [list(prompt) for prompt in prompts for _ in range(k)]
-    seeds = [seed for key in keys for seed in seeds_for(key, k)]
-    if len(seeds) != len(repeated):
+    if len(keys) != len(prompts):
         raise ValueError(f"{len(prompts)} prompts need as many keys, got {len(keys)}")
-    answers = generate(policy, vocabulary, repeated, sampling, seeds, events=events)
+    repeated = [list(prompt) for prompt in prompts for _ in range(k)]
+    mine = share_of(parallel, len(prompts))
+    seeds = [seed for row in mine for seed in seeds_for(keys[row], k)]
+    asked = repeated[mine.start * k : mine.stop * k]
+    with gathered(policy, merged=True):
+        found = generate(policy, vocabulary, asked, sampling, seeds, events=events)
+    answers = [Generation(**each) for each in told(parallel, [asdict(a) for a in found])]
     device = next(policy.parameters()).device
     rows = [prompt + list(a.ids) for prompt, a in zip(repeated, answers, strict=True)]
     ids_BL, _ = pad_right(rows, vocabulary.pad, device)

@@ -19,6 +19,8 @@ from llamakit.errors import InputError
 from llamakit.model.transformer import RewardModel
 from llamakit.text.dialogue import Message
 from llamakit.text.vocabulary import Vocabulary
+from llamakit.training.gathering import gathered, share_of
+from llamakit.training.parallel import ONE_PROCESS, Parallel
 
 TOKENS_AT_ONCE = 2048
 """Tokens of one forward pass, padding included. On a processor its activations stay in the cache:
@@ -27,7 +29,11 @@ twice as fast as eight times as many, and as good a use of a large GPU with a la
 
 @torch.no_grad()
 def score_rows(
-    model: RewardModel, rows: Sequence[Row], pad: int, tokens: int = TOKENS_AT_ONCE
+    model: RewardModel,
+    rows: Sequence[Row],
+    pad: int,
+    tokens: int = TOKENS_AT_ONCE,
+    parallel: Parallel = ONE_PROCESS,
 ) -> Tensor:
     """Raw scores of rows of ids, read at each row's last one.
 
@@ -36,17 +42,22 @@ def score_rows(
 
     Args:
         tokens: size of a forward pass, padding included.
+        parallel: the processes that share the rows; all get all scores.
 
     Returns:
         float32 [rows] on the CPU.
     """
     model.eval()
     device = next(model.parameters()).device
-    scores = torch.empty(len(rows), dtype=torch.float32)
-    for group in by_length([len(row) for row in rows], tokens):
-        ids_BL, lengths_B = pad_right([rows[index] for index in group], pad, device)
-        scores[group] = model(ids_BL, lengths_B).float().cpu()
-    return scores
+    scores = torch.zeros(len(rows), dtype=torch.float32, device=device)
+    mine = share_of(parallel, len(rows))
+    with gathered(model):
+        for group in by_length([len(rows[row]) for row in mine], tokens):
+            picked = [mine[index] for index in group]
+            ids_BL, lengths_B = pad_right([rows[row] for row in picked], pad, device)
+            scores[picked] = model(ids_BL, lengths_B)
+    # Each row is of one process and zero with the others: a sum that rounds nothing.
+    return parallel.sum(scores).cpu()
 
 
 def score(
@@ -96,6 +107,8 @@ class Judges:
     """Safety score, as a share, below which an answer is judged by its safety."""
     pad: int
     eos: int
+    parallel: Parallel = ONE_PROCESS
+    """The processes that share the work; each is asked the same."""
 
     def __post_init__(self) -> None:
         if self.helpfulness is None and self.safety is None:
@@ -111,9 +124,9 @@ class Judges:
         is_safety_B = torch.tensor(list(is_safety), dtype=torch.bool)
         helpfulness_B = safety_B = None
         if self.helpfulness is not None:
-            helpfulness_B = score_rows(self.helpfulness, rows, self.pad)
+            helpfulness_B = self._scores(self.helpfulness, rows)
         if self.safety is not None:
-            safety_B = score_rows(self.safety, rows, self.pad)
+            safety_B = self._scores(self.safety, rows)
         if helpfulness_B is None:
             assert safety_B is not None
             return Scores(safety_B, None, safety_B, torch.ones_like(is_safety_B))
@@ -123,3 +136,6 @@ class Judges:
         return Scores(
             combined_score(helpfulness_B, safety_B, gate_B), helpfulness_B, safety_B, gate_B
         )
+
+    def _scores(self, model: RewardModel, rows: Sequence[Sequence[int]]) -> Tensor:
+        return score_rows(model, rows, self.pad, parallel=self.parallel)

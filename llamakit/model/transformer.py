@@ -193,17 +193,21 @@ class RewardModel(nn.Module):
         """The decoder without its head."""
         return self.model
 
-    def forward(self, ids_BL: Tensor, lengths_B: Tensor) -> Tensor:
+    def forward(self, ids_BL: Tensor, lengths_B: Tensor | None = None) -> Tensor:
         """Raw scores of rows that are padded on the right, read at their last real token.
 
         Args:
             ids_BL: int64 token ids.
             lengths_B: real tokens of each row, at least 1. What the padding holds does not matter.
+                Without them, the score at every position: what a value model is asked for.
 
         Returns:
-            float32 [B]: logits, neither squashed nor centred.
+            float32 [B], or [B, L]: logits, neither squashed nor centred.
         """
         hidden_BLD = self.model(ids_BL)
+        if lengths_B is None:
+            scores_BL: Tensor = self.score(hidden_BLD)[:, :, 0].float()
+            return scores_BL
         rows_B = torch.arange(len(ids_BL), device=ids_BL.device)
         scores_B: Tensor = self.score(hidden_BLD[rows_B, lengths_B - 1])[:, 0].float()
         return scores_B

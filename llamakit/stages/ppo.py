@@ -1,7 +1,7 @@
 """Prompts, a chat model and reward models become a better chat model."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Interval
@@ -13,9 +13,13 @@ from llamakit.stages.fields import Execution, Identity, Input, Inputs
 from llamakit.stages.stage import Outcome, Stage
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from llamakit.alignment.ppo import Ppo as PpoRun
     from llamakit.alignment.ppo_plan import PpoPlan
     from llamakit.alignment.ppo_run import PpoResult
     from llamakit.alignment.prompts import Prompt
+    from llamakit.model.lora import Lora
     from llamakit.text.vocabulary import Vocabulary
 
 
@@ -94,15 +98,27 @@ class Ppo(Stage):
     """Tokens of one forward pass, padding included. Small ones stay in a processor's cache."""
     dtype: Identity[Literal["fp32", "bf16"]] = "fp32"
     """What the models compute in; weights are trained in fp32."""
+    lora_rank: Identity[Annotated[int, Ge(0)]] = 0
+    """Rank of the adapters that are trained in place of the models' own weights; 0 trains all. The
+    reference is then the policy without its adapters, not a second model."""
+    lora_alpha: Identity[Annotated[float, Gt(0)] | None] = None
+    """Adapters count alpha / rank times: by default alpha is twice the rank."""
+    lora_targets: Identity[list[str]] = field(default_factory=lambda: ["q_proj", "v_proj"])
+    """Matrices of each layer with an adapter: q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj,
+    down_proj."""
     seed: Identity[Annotated[int, Ge(0)]] = 0
-    """Seed of sampling, of the order of prompts and of what is held out."""
+    """Seed of sampling, of the order of prompts, of what is held out and of adapters."""
     device: Execution[Literal["auto", "cpu", "cuda"]] = "auto"
     """Where to train: auto takes a GPU if there is one."""
+    parallel: Execution[Literal["ddp", "fsdp"]] = "ddp"
+    """Under torchrun: ddp copies the models to every process, fsdp shards them and gathers one at a
+    time to sample and score with."""
     checkpoint_every: Execution[Annotated[int, Ge(1)]] = 10
     """Iterations between checkpoints."""
 
     makes: ClassVar = Model
     revision: ClassVar = 6
+    many_processes: ClassVar = True
     panel: ClassVar = "Alignment"
 
     def __post_init__(self) -> None:
@@ -135,15 +151,13 @@ class Ppo(Stage):
         from llamakit.alignment import ppo, ppo_run
         from llamakit.alignment.models import open_judges, prompt_room, require_same_vocabulary
         from llamakit.alignment.ppo_report import ppo_page
-        from llamakit.model.weights import (
-            load_model,
-            load_reward_model,
-            load_vocabulary,
-            save_model,
-        )
+        from llamakit.model.lora import add_lora, lora_of
+        from llamakit.model.weights import load_model, load_reward_model, load_vocabulary
         from llamakit.training.machine import pick_device, warn_of_slow_bf16
         from llamakit.training.metrics import read_metrics
+        from llamakit.training.parallel import parallel_of
 
+        lora = lora_of(self.lora_rank, self.lora_alpha, self.lora_targets, self.command())
         start = draft.input(self.model).path
         helpfulness = draft.input(self.helpfulness).path
         safety = draft.input(self.safety).path if self.safety is not None else None
@@ -153,6 +167,7 @@ class Ppo(Stage):
         vocabulary = load_vocabulary(start)
         device = pick_device(self.device)
         warn_of_slow_bf16(self.dtype, device, draft.events)
+        parallel = parallel_of(self.parallel, 1, device, lora=lora)
         judges = open_judges(
             helpfulness,
             safety,
@@ -160,17 +175,25 @@ class Ppo(Stage):
             vocabulary,
             dtype=self.dtype,
             device=device,
+            parallel=parallel,
         )
         policy = load_model(start, device=device)
         prompts, heldout, counts = self._prompts(draft, vocabulary, room)
         plan = self._plan()
+        value_model = load_reward_model(helpfulness, device=device) if plan.has_critic else None
+        if lora is not None:
+            add_lora(policy, lora, self.seed)
+            if value_model is not None:
+                add_lora(value_model, lora, self.seed + 1)
         run = ppo.Ppo(
             policy=policy,
-            reference=load_model(start, self.dtype, device),
-            value_model=load_reward_model(helpfulness, device=device) if plan.has_critic else None,
+            reference=load_model(start, self.dtype, device) if lora is None else None,
+            value_model=value_model,
             judge=judges,
             vocabulary=vocabulary,
             plan=plan,
+            parallel=parallel,
+            device=device,
         )
         result = ppo_run.train(
             run,
@@ -185,8 +208,11 @@ class Ppo(Stage):
             log=draft.log,
             events=draft.events,
         )
+        trained = parallel.weights(run.policy, self.dtype, draft.work / "weights")
+        if not parallel.leads:
+            return Outcome()
         method = _METHODS[self.estimator]
-        save_model(draft.path, run.policy, vocabulary, chat=True, card=_card(result, method))
+        self._save(draft, run, vocabulary, trained, lora, _card(result, method))
         page = ppo_page(
             method,
             read_metrics(draft.log / ppo_run.METRICS),
@@ -209,6 +235,25 @@ class Ppo(Stage):
                 f"KL {result.best['kl']:.2f}, iteration {result.best_iteration}"
             )
         return Outcome(counts=counts, metrics=figures, headline=headline)
+
+    def _save(
+        self,
+        draft: Draft[Model],
+        run: "PpoRun",
+        vocabulary: "Vocabulary",
+        weights: "Mapping[str, Tensor]",
+        lora: "Lora | None",
+        card: str,
+    ) -> None:
+        """Write the policy, and its adapter beside it."""
+        from llamakit.model.exchange.peft import ADAPTER_FOLDER, write_adapter
+        from llamakit.model.lora import MergedWeights
+        from llamakit.model.weights import save_model
+
+        if lora is not None:
+            write_adapter(draft.path / ADAPTER_FOLDER, weights, lora, reward=False)
+            weights = MergedWeights(weights, lora)
+        save_model(draft.path, run.policy, vocabulary, chat=True, card=card, weights=weights)
 
     def _plan(self) -> "PpoPlan":
         from llamakit.alignment.ppo_plan import PpoPlan

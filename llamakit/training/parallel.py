@@ -65,6 +65,11 @@ class Parallel:
         self._mesh = mesh
         self._shapes: dict[str, tuple[int, ...]] = {}
 
+    def twin(self) -> Parallel:
+        """The same place among the same processes, for another model beside this one's."""
+        kind: ParallelKind = "fsdp" if self.shards else "ddp"
+        return Parallel(kind, self.rows, self.tensor, self._mesh)
+
     @property
     def leads(self) -> bool:
         """Whether this process writes what there is one of."""
@@ -157,6 +162,12 @@ class Parallel:
         count = torch.tensor(number if self.tensor.rank == 0 else 0)
         dist.all_reduce(count)
         return int(count)
+
+    def greatest(self, values: Tensor) -> Tensor:
+        """The greatest of a small tensor's entries over all rows of the batch, likewise."""
+        if self._mesh is not None and self.rows.world > 1:
+            dist.all_reduce(values, dist.ReduceOp.MAX, group=self._mesh["data"].get_group())
+        return values
 
     def stopping(self, events: Events) -> bool:
         """Whether any process was asked to stop: then all are, after the same step."""

@@ -590,12 +590,16 @@ def test_stopped_between_shards_sampling_continues_to_the_same_bytes(
         assert produce(stage, adversarial, force=True).version.digest == resumed.digest
 
 
-def test_stopped_ppo_continues_to_the_same_bytes(stocked: Store) -> None:
+@pytest.mark.parametrize("lora_rank", [0, 2])
+def test_stopped_ppo_continues_to_the_same_bytes(stocked: Store, lora_rank: int) -> None:
     class StopsPpo(Dies):
         def task(self, label: str, total: int | None = None, unit: str = "") -> Task:
             return super().task(label, total, "shards" if unit == "iterations" else unit)
 
+    stage = ppo_stage(iterations=4, lora_rank=lora_rank)
     with pytest.raises(Stopped):
-        produce(ppo_stage(iterations=4), stocked, events=StopsPpo())
-    resumed = produce(ppo_stage(iterations=4), stocked).version
-    assert produce(ppo_stage(iterations=4), stocked, force=True).version.digest == resumed.digest
+        produce(stage, stocked, events=StopsPpo())
+    resumed = produce(stage, stocked).version
+    assert produce(stage, stocked, force=True).version.digest == resumed.digest
+    assert (resumed.path / "adapter" / "adapter_config.json").exists() == bool(lora_rank)
+    load_model(resumed.path)

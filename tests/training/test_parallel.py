@@ -5,11 +5,6 @@ Three starts of 2, 1 and 4 gloo processes run all cases (`ranks.py`).
 
 from __future__ import annotations
 
-import json
-import os
-import socket
-import subprocess
-import sys
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -28,10 +23,10 @@ from llamakit.training.parallel import box_of
 from llamakit.training.recompute import recompute_blocks
 from llamakit.training.share import Share
 from llamakit.training.tensor_parallel import split_dim
+from tests.training.launch import start
 from tests.training.ranks import SHAPE
 
 SPEEDS = {"tokens_per_s", "wait_share"}
-TIMEOUT_S = 600
 FSDP = {"parallel": "fsdp"}
 BF16 = {"plan": {"dtype": "bf16", "lr": 2e-3}}
 POISON = {"rows": {"poisoned": True}, "plan": {"on_anomaly": "skip"}}
@@ -92,35 +87,6 @@ CASES: dict[int, list[dict[str, Any]]] = {
 }
 
 
-def start(world: int, cases: list[dict[str, Any]], folder: Path) -> list[dict[str, Any]]:
-    """Run cases on `world` processes; what each of them says."""
-    path = folder / f"cases-{world}.json"
-    path.write_text(json.dumps(cases))
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
-    command = [sys.executable, "-m", "tests.training.ranks", str(path)]
-    processes = []
-    for rank in range(world):
-        said = {
-            "RANK": rank, "WORLD_SIZE": world, "LOCAL_RANK": rank, "LOCAL_WORLD_SIZE": world,
-            "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port,
-        }  # fmt: skip
-        several = {k: str(v) for k, v in said.items()} if world > 1 else {}
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", **several}
-        processes.append(
-            subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
-        )
-    try:
-        errors = [process.communicate(timeout=TIMEOUT_S)[1] for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-            process.communicate()
-    assert [process.returncode for process in processes] == [0] * world, errors
-    return [json.loads((folder / f"cases-{world}.{r}.out").read_text()) for r in range(world)]
-
-
 class Runs:
     """All cases, run."""
 
@@ -130,7 +96,9 @@ class Runs:
             case["name"]: case.get("folder", case["name"]) for cs in CASES.values() for case in cs
         }
         self._said = [
-            results for world, cases in CASES.items() for results in start(world, cases, folder)
+            results
+            for world, cases in CASES.items()
+            for results in start("tests.training.ranks", world, cases, folder)
         ]
 
     def said(self, name: str) -> list[dict[str, Any]]:
