@@ -6,12 +6,16 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import torch
+from torch.nn.functional import cross_entropy
 
 from llamakit.alignment.padding import pad_right
 from llamakit.alignment.ppo_plan import PpoPlan
 from llamakit.alignment.prompts import Prompt
 from llamakit.alignment.rollout import Rollouts
 from llamakit.alignment.scoring import Scores
+from llamakit.model.config import ModelConfig
+from llamakit.model.transformer import Transformer
+from llamakit.text.dialogue import render
 from llamakit.text.vocabulary import Vocabulary
 
 M = TypeVar("M", bound=torch.nn.Module)
@@ -32,6 +36,33 @@ def sharpened(model: M) -> M:
             if weight.ndim > 1:
                 weight.mul_(3)
     return model
+
+
+def memorised(vocabulary: Vocabulary) -> Transformer:
+    """A model that learned a few short answers by heart, so that its answers end."""
+    config = ModelConfig(
+        dim=32, n_layers=2, n_heads=4, n_kv_heads=2, ffn_dim=64,
+        vocab_size=vocabulary.size, max_seq_len=128,
+    )  # fmt: skip
+    model = Transformer(config, seed=3)
+    answers = ["Yes, I can.", "No, I will not.", "The capital is Port Amber.", "12 and 30."]
+    rows = [
+        render(
+            [{"role": "user", "content": text}, {"role": "assistant", "content": answers[i % 4]}],
+            vocabulary,
+        ).ids
+        for i, text in enumerate(["Tell me 0.", "What is 1?", "Please help.", "A story?"] * 2)
+    ]
+    ids_BL, lengths_B = pad_right(rows, vocabulary.pad)
+    real_BL = torch.arange(ids_BL.shape[1])[None, :] < lengths_B[:, None]
+    adam = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    for _ in range(60):
+        logits = model.logits(model(ids_BL))[:, :-1]
+        loss = cross_entropy(logits[real_BL[:, 1:]], ids_BL[:, 1:][real_BL[:, 1:]])
+        torch.autograd.backward(loss)
+        adam.step()
+        adam.zero_grad()
+    return model.eval()
 
 
 def handmade(vocabulary: Vocabulary, rows: Sequence[tuple[list[int], list[int]]]) -> Rollouts:
