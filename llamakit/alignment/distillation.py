@@ -22,6 +22,7 @@ from llamakit.alignment.preprompts import Kind, Preprompt, draw, put_before, rea
 from llamakit.alignment.prompts import Prompt, tokenise_prompts
 from llamakit.alignment.rollout import rollout
 from llamakit.alignment.scoring import Judges
+from llamakit.alignment.served import Server
 from llamakit.alignment.tables import write_dialogues
 from llamakit.artifacts.frames import read_table
 from llamakit.model.generation import Sampling
@@ -193,7 +194,7 @@ def prepare(
 
 def answer(
     cases: Sequence[Case],
-    model: Transformer,
+    model: Transformer | Server,
     judges: Judges,
     vocabulary: Vocabulary,
     distiller: Distiller,

@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 from llamakit.alignment.constraints import Constraint, Instruction, combine, read_constraints
 from llamakit.alignment.rollout import rollout
+from llamakit.alignment.served import Server
 from llamakit.alignment.tables import write_dialogues
 from llamakit.artifacts.frames import read_table
 from llamakit.errors import InputError
@@ -64,6 +65,8 @@ class Synthesis:
     seed: int
     dtype: Precision
     device: str
+    served: Server | None = None
+    """Where the model is served, if this process is not to sample from it."""
 
 
 @dataclass(frozen=True)
@@ -200,7 +203,7 @@ def begin(
 
 def answer(
     sessions: Sequence[Session],
-    model: Transformer,
+    model: Transformer | Server,
     vocabulary: Vocabulary,
     synthesis: Synthesis,
 ) -> None:
@@ -276,9 +279,13 @@ def forget_models() -> None:
 
 
 @lru_cache(maxsize=1)
-def _opened(synthesis: Synthesis) -> tuple[Transformer, Vocabulary, list[Constraint]]:
+def _opened(
+    synthesis: Synthesis,
+) -> tuple[Transformer | Server, Vocabulary, list[Constraint]]:
     """Opened once a process, not once a shard."""
-    model = load_model(synthesis.model, synthesis.dtype, synthesis.device).eval()
+    model: Transformer | Server | None = synthesis.served
+    if model is None:
+        model = load_model(synthesis.model, synthesis.dtype, synthesis.device).eval()
     return model, load_vocabulary(synthesis.model), read_constraints(synthesis.constraints)
 
 

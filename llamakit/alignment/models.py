@@ -7,6 +7,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 
 from llamakit.alignment.scoring import Judges
+from llamakit.alignment.served import Server
 from llamakit.errors import InputError, UsageError
 from llamakit.model.transformer import Transformer
 from llamakit.model.weights import load_config, load_model, load_reward_model, load_vocabulary
@@ -83,11 +84,14 @@ def open_sampler(
     threshold: float,
     dtype: Precision,
     device: str,
-) -> tuple[Transformer, Judges, Vocabulary]:
-    """A model to sample from and its judges, opened once a process and not once a shard."""
+    served: Server | None = None,
+) -> tuple[Transformer | Server, Judges, Vocabulary]:
+    """A model to sample from, or where it is served, and its judges; opened once a process and not
+    once a shard.
+    """
     vocabulary = load_vocabulary(model)
     judges = open_judges(helpfulness, safety, threshold, vocabulary, dtype=dtype, device=device)
-    return load_model(model, dtype, device).eval(), judges, vocabulary
+    return served or load_model(model, dtype, device).eval(), judges, vocabulary
 
 
 @cache

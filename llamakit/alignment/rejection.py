@@ -17,6 +17,7 @@ from llamakit.alignment.pool import Key, judged, prompt_key
 from llamakit.alignment.prompts import Prompt, tokenise_prompts
 from llamakit.alignment.rollout import rollout
 from llamakit.alignment.scoring import Judges
+from llamakit.alignment.served import Server
 from llamakit.alignment.tables import write_dialogues
 from llamakit.artifacts.frames import read_table
 from llamakit.model.generation import Sampling
@@ -47,6 +48,8 @@ class Sampler:
     device: str
     sampled: int
     """Prompts to sample for; those after them have winners of earlier rounds only."""
+    served: Server | None = None
+    """Where the model is served, if this process is not to sample from it."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,7 @@ def sample_shard(shard: Shard) -> dict[str, Any]:
         sampler.threshold,
         sampler.dtype,
         sampler.device,
+        sampler.served,
     )
     rows = read_table(shard.prompts).to_dicts()
     prompts, counts = tokenise_prompts(rows, vocabulary, sampler.max_prompt_tokens)
@@ -161,7 +165,7 @@ def _pooled(
 
 
 def sample_candidates(
-    model: Transformer,
+    model: Transformer | Server,
     judges: Judges,
     vocabulary: Vocabulary,
     prompts: Sequence[Prompt],

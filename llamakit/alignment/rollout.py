@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from llamakit.alignment.padding import pad_right
+from llamakit.alignment.served import Server
 from llamakit.errors import InputError
 from llamakit.events import SILENT, Events
 from llamakit.model.generation import Generation, Sampling, generate
@@ -104,7 +105,7 @@ def seeds_for(key: Sequence[int], k: int) -> list[int]:
 
 
 def rollout(
-    policy: Transformer,
+    policy: Transformer | Server,
     vocabulary: Vocabulary,
     prompts: Sequence[Sequence[int]],
     k: int,
@@ -117,6 +118,7 @@ def rollout(
     """Sample k answers for each prompt.
 
     Args:
+        policy: a model, or where it is served.
         prompts: ids, each ending where the answer begins.
         keys: one sequence of whole numbers a prompt; the answers are a function of the prompt, the
             policy, the sampling and the key.
@@ -129,10 +131,14 @@ def rollout(
     mine = share_of(parallel, len(prompts))
     seeds = [seed for row in mine for seed in seeds_for(keys[row], k)]
     asked = repeated[mine.start * k : mine.stop * k]
-    with gathered(policy, merged=True):
-        found = generate(policy, vocabulary, asked, sampling, seeds, events=events)
+    if isinstance(policy, Server):
+        found = policy.generate(vocabulary, asked, sampling, seeds)
+        device = torch.device("cpu")
+    else:
+        with gathered(policy, merged=True):
+            found = generate(policy, vocabulary, asked, sampling, seeds, events=events)
+        device = next(policy.parameters()).device
     answers = [Generation(**each) for each in told(parallel, [asdict(a) for a in found])]
-    device = next(policy.parameters()).device
     rows = [prompt + list(a.ids) for prompt, a in zip(repeated, answers, strict=True)]
     ids_BL, _ = pad_right(rows, vocabulary.pad, device)
     return Rollouts(

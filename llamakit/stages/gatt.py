@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
-from annotated_types import Ge, Interval
+from annotated_types import Ge, Gt, Interval
 
 from llamakit.artifacts.draft import Draft
 from llamakit.artifacts.kinds import Dialogues, Model
 from llamakit.errors import UsageError
 from llamakit.stages.fields import Execution, Files, Identity, Input, Inputs
-from llamakit.stages.sampled import sample_in_shards
+from llamakit.stages.sampled import sample_in_shards, served_by
 from llamakit.stages.stage import Outcome, Stage
 from llamakit.wording import counted
 
@@ -59,6 +59,8 @@ class Gatt(Stage):
     """Longest answer, in tokens."""
     limit: Identity[Annotated[int, Ge(1)] | None] = None
     """Use only the first so many dialogues."""
+    engine: Identity[Literal["llamakit", "vllm"]] = "llamakit"
+    """What samples: this process, or a vLLM server that serves the model."""
     dtype: Identity[Literal["fp32", "bf16"]] = "fp32"
     """What the model computes in."""
     seed: Identity[Annotated[int, Ge(0)]] = 0
@@ -69,6 +71,12 @@ class Gatt(Stage):
     """Processes, each with its own copy of the model."""
     device: Execution[Literal["auto", "cpu", "cuda"]] = "auto"
     """Where to sample: auto takes a GPU if there is one."""
+    server: Execution[str | None] = None
+    """URL of the vLLM server, like http://127.0.0.1:8000, with engine vllm."""
+    served_model: Execution[str | None] = None
+    """Name that the model is served under; needed where the server has several."""
+    server_timeout: Execution[Annotated[float, Gt(0)]] = 600.0
+    """Seconds that an answer of the server may take."""
 
     makes: ClassVar = Dialogues
     revision: ClassVar = 3
@@ -93,6 +101,7 @@ class Gatt(Stage):
         model = draft.input(self.model).path
         synthesis = ghost.Synthesis(
             model=model,
+            served=served_by(self, model, device, draft.events),
             constraints=tuple(files),
             min_turns=self.min_turns,
             max_turns=self.max_turns,

@@ -9,7 +9,7 @@ from llamakit.artifacts.draft import Draft
 from llamakit.artifacts.kinds import Dialogues, Model, RewardModel
 from llamakit.errors import UsageError
 from llamakit.stages.fields import Execution, Identity, Input, Inputs
-from llamakit.stages.sampled import sample_in_shards
+from llamakit.stages.sampled import sample_in_shards, served_by
 from llamakit.stages.stage import Outcome, Stage
 
 
@@ -47,6 +47,8 @@ class Rejection(Stage):
     """Safety score (0-1) below which an answer is judged by its safety, whatever the prompt."""
     limit: Identity[Annotated[int, Ge(1)] | None] = None
     """Answer only the first so many prompts."""
+    engine: Identity[Literal["llamakit", "vllm"]] = "llamakit"
+    """What samples: this process, or a vLLM server that serves the model."""
     dtype: Identity[Literal["fp32", "bf16"]] = "fp32"
     """What the models compute in."""
     seed: Identity[Annotated[int, Ge(0)]] = 0
@@ -57,6 +59,12 @@ class Rejection(Stage):
     """Processes, each with its own copy of the models."""
     device: Execution[Literal["auto", "cpu", "cuda"]] = "auto"
     """Where to sample: auto takes a GPU if there is one."""
+    server: Execution[str | None] = None
+    """URL of the vLLM server, like http://127.0.0.1:8000, with engine vllm."""
+    served_model: Execution[str | None] = None
+    """Name that the model is served under; needed where the server has several."""
+    server_timeout: Execution[Annotated[float, Gt(0)]] = 600.0
+    """Seconds that an answer of the server may take."""
 
     makes: ClassVar = Dialogues
     revision: ClassVar = 3
@@ -92,8 +100,10 @@ class Rejection(Stage):
         pooled = read_rows([version.path / "data" for version in draft.inputs(self.pool)])
         rows = [*asked, *lone_prompts(asked, pooled)]
         pools = deal(rows, pooled, draft.work / f"pool-{self.shard_prompts}", self.shard_prompts)
+        served = served_by(self, model, device, draft.events)
         sampler = rejection.Sampler(
             model=model,
+            served=served,
             helpfulness=helpfulness,
             safety=safety,
             k=self.k,

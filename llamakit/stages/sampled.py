@@ -7,10 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from llamakit.artifacts.kinds import Dialogues
-from llamakit.errors import InputError, LlamakitError
+from llamakit.errors import InputError, LlamakitError, UsageError
+from llamakit.events import Events
 
 if TYPE_CHECKING:
+    from llamakit.alignment.served import Server
     from llamakit.artifacts.draft import Draft
+    from llamakit.stages.gatt import Gatt
+    from llamakit.stages.rejection import Rejection
 
 Shard = TypeVar("Shard")
 
@@ -74,3 +78,35 @@ def sample_in_shards(
         )
     merge_dialogues(answers, draft.path / "data")
     return results, counts
+
+
+def served_by(stage: Rejection | Gatt, model: Path, device: str, events: Events) -> Server | None:
+    """The vLLM server that a stage names, found to serve the very model; None for this process.
+
+    Raises:
+        UsageError: there is none where one is needed, or one where none is.
+        InputError: it serves another model.
+        LlamakitError: it cannot be reached.
+    """
+    given = {"server": stage.server, "served_model": stage.served_model}
+    if stage.engine == "llamakit":
+        if idle := [name for name, value in given.items() if value is not None]:
+            raise UsageError(
+                f"{', '.join(idle)} would do nothing",
+                where=stage.command(),
+                fix="Give --engine vllm with it.",
+            )
+        return None
+    if stage.server is None:
+        raise UsageError(
+            "engine vllm needs the server's URL",
+            where=stage.command(),
+            fix=f"Start it (vllm serve {model}), and give --server http://127.0.0.1:8000.",
+        )
+    from llamakit.alignment.served import check_served, find_server
+    from llamakit.model.weights import load_model, load_vocabulary
+
+    server = find_server(stage.server, stage.served_model, stage.server_timeout, stage.command())
+    apart = check_served(server, load_model(model, stage.dtype, device), load_vocabulary(model))
+    events.note(f"{server.url} serves the model: log-probabilities lie {apart:.3f} nats apart")
+    return server

@@ -23,7 +23,7 @@ from llamakit.errors import InputError, LlamakitError, Stopped, UsageError
 from llamakit.events import Events, Task
 from llamakit.model.config import ModelConfig
 from llamakit.model.generation import Sampling, generate
-from llamakit.model.transformer import RewardModel
+from llamakit.model.transformer import RewardModel, Transformer
 from llamakit.model.weights import (
     load_model,
     load_reward_model,
@@ -42,7 +42,9 @@ from llamakit.stages.rmeval import Rmeval
 from llamakit.stages.sft import Sft
 from llamakit.stages.stage import Stage
 from llamakit.text.dialogue import CHAT_TAGS, render_prompt
+from llamakit.text.vocabulary import Vocabulary
 from tests.alignment.given import keep, keep_table, message
+from tests.alignment.serving import serving
 
 CONSTRAINTS = """\
 {"id": "a", "instruction": "Always shout.", "short": "Style: shout", "family": "style", \
@@ -430,6 +432,26 @@ def test_rejection_keeps_the_best_and_does_not_depend_on_shards(
     assert "Reward against K" in (version.path / "log" / "report.html").read_text("utf-8")
     again = produce(rejection_stage(**changed), stocked, force=True).version
     assert again.digest == version.digest
+
+
+@pytest.mark.parametrize("command", ["rejection", "gatt"])
+def test_a_server_samples_in_this_processs_place(
+    stocked: Store, tmp_path: Path, chatting: Transformer, vocabulary: Vocabulary, command: str
+) -> None:
+    def stage(**changes: Any) -> Stage:
+        if command == "rejection":
+            return rejection_stage(**changes)
+        return gatt_stage(tmp_path, **changes)
+
+    with serving(chatting, vocabulary) as server:
+        version = produce(stage(engine="vllm", server=server.url), stocked).version
+        assert server.requests
+    # The stand-in samples as llamakit does: the same seeds must have reached it.
+    assert produce(stage(), stocked).version.digest == version.digest
+    with pytest.raises(UsageError, match="engine vllm needs the server's URL"):
+        produce(stage(engine="vllm"), stocked, force=True)
+    with pytest.raises(UsageError, match="server would do nothing"):
+        produce(stage(server="http://127.0.0.1:1"), stocked, force=True)
 
 
 def test_rejection_needs_a_judge(stocked: Store) -> None:

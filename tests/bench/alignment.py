@@ -175,7 +175,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder of real data")
     parser.add_argument("--works", nargs="+", default=list(UNITS), choices=list(UNITS))
     parser.add_argument("--dtypes", nargs="+", default=["fp32", "bf16"], choices=["fp32", "bf16"])
-    parser.add_argument("--dialogues", type=int, default=24)
+    parser.add_argument("--dialogues", type=int, default=48)
     parser.add_argument("--pairs", type=int, default=24)
     parser.add_argument("--episodes", type=int, default=32)
     parser.add_argument("--alone", action="store_true", help="llamakit only")

@@ -48,13 +48,13 @@ def llamakit_sft(folder: Path, work: dict[str, Any], dtype: str) -> Run:
             tokens, seq_len=LONGEST, rows=rows_a_step, micro_rows=4, seed=0, packed=True
         )
         model = load_model(folder / "model")
-        plan = TrainingPlan(steps=steps, lr=1e-4, dtype=dtype, checkpoint_every=0)  # type: ignore[arg-type]
+        plan = TrainingPlan(steps=batches.steps_per_epoch, lr=1e-4, dtype=dtype, checkpoint_every=0)  # type: ignore[arg-type]
         with tempfile.TemporaryDirectory() as home:
             result = fit(
                 model, next_token, batches, plan, checkpoints=Path(home, "c"),
                 log=Path(home, "l"), events=Events(),
             )  # fmt: skip
-        return {"units": float(tokens.lengths().sum()), "loss": result.last["loss"]}
+        return {"units": float(result.tokens), "loss": result.last["loss"]}
 
     return run
 
