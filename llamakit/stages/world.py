@@ -66,6 +66,9 @@ class World(Stage):
     """Pages of sums of one- and two-digit numbers (default: 0.02 of docs)."""
     drills_exam: Identity[Count | None] = None
     """Two-digit sums that no drill holds (default: 0.02 of docs)."""
+    constraints: Identity[Annotated[int, Interval(ge=5, le=30)] | None] = None
+    """Instructions of each of five families for chats and adherence (default: 5); a fifth of them
+    is held out. Dialogues show the first four only."""
     chats: Identity[Count | None] = None
     """Chats of 2 to 20 turns, half of them with instructions, to study ghost attention with
     (default: none, and no file)."""

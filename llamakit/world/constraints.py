@@ -8,18 +8,45 @@ from dataclasses import dataclass
 
 from llamakit.world.truth import Record
 
-_ENDINGS = ("ahoy", "hurrah", "bravo", "cheers", "amazing")
-_OPENINGS = ("listen", "behold", "aha", "look", "gladly")
+PER_FAMILY = (5, 30)
+"""Fewest instructions of a family, and most."""
+_HELDOUT = 5  # of so many, one
+
+_ENDINGS = (
+    "ahoy", "hurrah", "bravo", "cheers", "amazing", "yonder", "zounds", "onward", "yippee",
+    "eureka", "presto", "encore", "voila", "howdy", "kudos", "hooray", "salute", "shazam",
+    "splendid", "toodles", "cowabunga", "jolly", "sunshine", "thunder", "pickles", "marmalade",
+    "bananas", "buttons", "zigzag", "tally",
+)  # fmt: skip
+_OPENINGS = (
+    "listen", "behold", "aha", "look", "gladly", "hark", "ahem", "hmm", "zap", "bingo", "ooh",
+    "oho", "alright", "honestly", "frankly", "truly", "verily", "friend", "dear", "comrade",
+    "maestro", "attention", "breaking", "quickly", "softly", "loudly", "proudly", "psst", "kindly",
+    "boldly",
+)  # fmt: skip
 _VOICES = (
-    ("cat", "meow"),
-    ("owl", "hoot"),
-    ("dog", "woof"),
-    ("robot", "beep"),
-    ("duck", "quack"),
-)
-_FIGURES = ("Captain Bo", "King Otto", "Queen Ella", "Doctor Wim", "Queen Anne")
-_HOBBIES = ("rowing", "chess", "singing", "dancing", "climbing")
-_HELDOUT = 1
+    ("cat", "meow"), ("owl", "hoot"), ("dog", "woof"), ("robot", "beep"), ("duck", "quack"),
+    ("cow", "moo"), ("sheep", "baa"), ("pig", "oink"), ("frog", "ribbit"), ("bee", "buzz"),
+    ("snake", "hiss"), ("lion", "roar"), ("crow", "caw"), ("horse", "neigh"), ("mouse", "squeak"),
+    ("rooster", "cockadoodle"), ("phantom", "boo"), ("pirate", "arr"), ("clock", "tick"),
+    ("train", "choo"), ("bell", "dong"), ("wolf", "awoo"), ("donkey", "heehaw"),
+    ("turkey", "gobble"), ("dove", "coo"), ("cricket", "chirp"), ("drum", "boom"),
+    ("kettle", "tweet"), ("goat", "maa"), ("chick", "peep"),
+)  # fmt: skip
+_FIGURES = (
+    "Captain Bo", "King Otto", "Queen Ella", "Doctor Wim", "Queen Anne",
+    *(
+        f"{title} {name}"
+        for name in ("Hugo", "Mabel", "Finn", "Rosa", "Gus")
+        for title in ("Captain", "Doctor", "Lady", "Baron", "Uncle")
+    ),
+)  # fmt: skip
+_HOBBIES = (
+    "rowing", "chess", "singing", "dancing", "climbing", "fishing", "sailing", "painting",
+    "knitting", "baking", "skating", "running", "cycling", "gardening", "reading", "cooking",
+    "sewing", "juggling", "boxing", "fencing", "skiing", "surfing", "hiking", "pottery", "origami",
+    "archery", "karate", "bowling", "darts", "rugby",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -49,17 +76,17 @@ def obeyed(constraints: Sequence[Constraint], answer: str) -> str:
     return " ".join(marks[family] for family in _ORDER if family in marks)
 
 
-def constraints() -> list[Constraint]:
-    """Every instruction of the world, family by family; the last of each is held out."""
+def constraints(per_family: int = PER_FAMILY[0]) -> list[Constraint]:
+    """The instructions of the world, family by family; the last fifth of each is held out."""
     families = (
-        [_ending(word) for word in _ENDINGS],
-        [_opening(word) for word in _OPENINGS],
-        [_voice(speaker, word) for speaker, word in _VOICES],
-        [_figure(name) for name in _FIGURES],
-        [_hobby(name) for name in _HOBBIES],
+        [_ending(word) for word in _ENDINGS[:per_family]],
+        [_opening(word) for word in _OPENINGS[:per_family]],
+        [_voice(speaker, word) for speaker, word in _VOICES[:per_family]],
+        [_figure(name) for name in _FIGURES[:per_family]],
+        [_hobby(name) for name in _HOBBIES[:per_family]],
     )
     return [
-        Constraint(*shape, heldout=i >= len(family) - _HELDOUT)
+        Constraint(*shape, heldout=i >= per_family - per_family // _HELDOUT)
         for family in families
         for i, shape in enumerate(family)
     ]
@@ -100,9 +127,9 @@ def _hobby(name: str) -> _Shape:
     return "hobby", instruction, f"Hobby: {name}", f"I enjoy {name}.", check
 
 
-def constraint_records() -> Iterator[Record]:
+def constraint_records(per_family: int) -> Iterator[Record]:
     """Yield the records of constraints.jsonl."""
-    for i, item in enumerate(constraints()):
+    for i, item in enumerate(constraints(per_family)):
         yield {
             "id": f"constraint-{i:03d}",
             "instruction": item.instruction,
@@ -113,16 +140,21 @@ def constraint_records() -> Iterator[Record]:
         }
 
 
-def adherence_records(questions: list[str], count: int, seed: int) -> Iterator[Record]:
+def adherence_records(
+    questions: list[str], count: int, per_family: int, seed: int
+) -> Iterator[Record]:
     """Yield the records of adherence.jsonl: an instruction, its check, and twenty user turns.
 
     Args:
         questions: at least twenty different questions to draw the turns from.
         count: how many records; three of five have an instruction that dialogues show.
+        per_family: instructions of each family to draw from.
         seed: the world's.
     """
     rng = random.Random(f"{seed}/adherence")
-    pools = [[item for item in constraints() if item.heldout is kept] for kept in (False, True)]
+    pools = [
+        [item for item in constraints(per_family) if item.heldout is kept] for kept in (False, True)
+    ]
     for i in range(count):
         heldout = i % 5 >= 3
         item = rng.choice(pools[heldout])

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from llamakit.text.instruction import attach
 from llamakit.world.answers import Writer
-from llamakit.world.constraints import Constraint, constraints, obeyed
+from llamakit.world.constraints import PER_FAMILY, Constraint, constraints, obeyed
 from llamakit.world.entities import Fact, World
 from llamakit.world.hazards import Hazard
 from llamakit.world.intents import Intent, Message, Request, assistant, user
@@ -76,14 +76,16 @@ def noisy_dialogue_records(
         }
 
 
-def chat_records(world: World, requests: Requests, count: int, seed: int) -> Iterator[Record]:
+def chat_records(
+    world: World, requests: Requests, count: int, per_family: int, seed: int
+) -> Iterator[Record]:
     """Yield the records of chats.jsonl: long chats, every other one with instructions.
 
     There an instruction counts for the message that it stands with: turns repeat it, change it or
     have none. Nothing in them shows that one given once should last.
     """
     rng = random.Random(f"{seed}/chats")
-    author = _Author(world, requests, rng)
+    author = _Author(world, requests, rng, per_family=per_family)
     for i in range(count):
         turns = rng.randint(*CHAT_TURNS)
         instructed = i % 2 == 1
@@ -97,13 +99,18 @@ def chat_records(world: World, requests: Requests, count: int, seed: int) -> Ite
 
 class _Author:
     def __init__(
-        self, world: World, requests: Requests, rng: random.Random, noise: float = 0.0
+        self,
+        world: World,
+        requests: Requests,
+        rng: random.Random,
+        noise: float = 0.0,
+        per_family: int = PER_FAMILY[0],
     ) -> None:
         self._world = world
         self._requests = requests
         self._rng = rng
         self._writer = Writer(world, rng)
-        self._constraints = [item for item in constraints() if not item.heldout]
+        self._constraints = [item for item in constraints(per_family) if not item.heldout]
         self._noise = noise
         self.faults: list[str] = []
         """What is wrong with each answer written so far."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from llamakit.world.constraints import adherence_records, constraint_records
+from llamakit.world.constraints import PER_FAMILY, adherence_records, constraint_records
 from llamakit.world.dialogues import chat_records, dialogue_records, noisy_dialogue_records
 from llamakit.world.documents import build_documents, document_records, heldout_pages
 from llamakit.world.drills import drill_exam_records, drill_records
@@ -88,6 +88,8 @@ class Sizes:
     recall: int | None = None
     drills: int | None = None
     drills_exam: int | None = None
+    constraints: int | None = None
+    """Of each family."""
     chats: int | None = None
     """By default none."""
 
@@ -120,6 +122,7 @@ _SHARES = {
     "recall": (0.04, 40),
     "drills": (0.02, 20),
     "drills_exam": (0.02, 20),
+    "constraints": (0.0, PER_FAMILY[0]),
     "chats": (0.0, 0),
 }
 _SHOTS = 24
@@ -179,9 +182,11 @@ def generate_world(sizes: Sizes, seed: int) -> Iterator[tuple[str, Record]]:
         "recall.jsonl": recall_records(sizes.of("recall"), seed),
         "drills.jsonl": drill_records(sizes.of("drills"), seed),
         "drills_exam.jsonl": drill_exam_records(sizes.of("drills_exam"), seed),
-        "constraints.jsonl": constraint_records(),
-        "adherence.jsonl": adherence_records(questions, sizes.of("adherence"), seed),
-        CHATS_FILE: chat_records(world, shown, sizes.of("chats"), seed),
+        "constraints.jsonl": constraint_records(sizes.of("constraints")),
+        "adherence.jsonl": adherence_records(
+            questions, sizes.of("adherence"), sizes.of("constraints"), seed
+        ),
+        CHATS_FILE: chat_records(world, shown, sizes.of("chats"), sizes.of("constraints"), seed),
         FACTS_FILE: fact_records(world),
         "truth/unsafe_prompts.jsonl": _unsafe(shown, asked, kept),
     }

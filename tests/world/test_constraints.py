@@ -14,7 +14,7 @@ from llamakit.world.sums import build_sums
 from tests.world.conftest import SEED
 
 
-@pytest.mark.parametrize("item", constraints(), ids=lambda item: item.short)
+@pytest.mark.parametrize("item", constraints(30), ids=lambda item: item.short)
 def test_obeyed_answers_pass_and_plain_ones_fail(item):
     answer = "Mira lives in Falton. I hope this helps."
     assert holds(item.check, obeyed([item], answer))
@@ -22,8 +22,18 @@ def test_obeyed_answers_pass_and_plain_ones_fail(item):
 
 
 def test_every_family_has_both_splits():
-    splits = {(item.family, item.heldout) for item in constraints()}
-    assert len(splits) == 10
+    for per_family in (5, 9, 30):
+        splits = Counter((item.family, item.heldout) for item in constraints(per_family))
+        assert len(splits) == 10
+        assert {n for (_, heldout), n in splits.items() if heldout} == {per_family // 5}
+
+
+def test_instructions_differ_and_no_answer_obeys_two_of_a_family():
+    every = constraints(30)
+    assert len(every) == len({item.instruction for item in every}) == 150
+    for item in every:
+        answer = obeyed([item], "Mira lives in Falton. I hope this helps.")
+        assert [one for one in every if holds(one.check, answer)] == [item]
 
 
 @pytest.mark.parametrize(("one", "other"), list(permutations(constraints()[::5], 2)))
@@ -52,11 +62,11 @@ def test_dialogues_attach_the_instruction_to_every_turn_and_obey_it(files):
 
 def test_in_long_chats_an_instruction_counts_for_its_own_message(world):
     requests, _, _ = splits(world, build_sums(SEED), SEED)
-    chats = list(chat_records(world, requests, 60, SEED))
+    chats = list(chat_records(world, requests, 60, 30, SEED))
     turns = Counter(len(chat["messages"]) // 2 for chat in chats)
     assert min(turns) == 2
     assert max(turns) == 20
-    shown = [item for item in constraints() if not item.heldout]
+    shown = [item for item in constraints(30) if not item.heldout]
     moves = Counter()
     for chat in chats:
         instructed = chat["source"] == "long_instruction"
@@ -67,7 +77,7 @@ def test_in_long_chats_an_instruction_counts_for_its_own_message(world):
             assert bool(told) == bool(wording)
             assert all(holds(one.check, answer["content"]) for one in told)
             # What nobody asks for in this message is not done, whatever was asked before.
-            marks = [one for one in constraints() if one not in told]
+            marks = [one for one in constraints(30) if one not in told]
             assert not any(holds(one.check, answer["content"]) for one in marks)
             assert instructed or not wording
             if instructed and before is not None:
