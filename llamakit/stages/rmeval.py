@@ -33,7 +33,10 @@ class Rmeval(Stage):
     models: Inputs[RewardModel]
     """Reward models to measure, in the order the report shows them."""
     preferences: Inputs[Preferences] = ()
-    """Pairs to measure them on; each artifact is a part of the report, called as it is."""
+    """Pairs to measure them on; each artifact is a part of the report."""
+    parts: Identity[list[str]] = field(default_factory=list)
+    """What the parts are called, in that order; by default as the artifacts are. Reports that a
+    study compares need the same names."""
     limit: Identity[Annotated[int, Ge(1)] | None] = None
     """At most this many pairs of each artifact, evenly spaced; all by default."""
     threshold: Identity[Annotated[float, Interval(gt=0, lt=1)]] = 0.15
@@ -59,6 +62,12 @@ class Rmeval(Stage):
 
         if not self.preferences:
             raise UsageError("preferences: name the pairs to measure on", where="rmeval")
+        if self.parts and len(set(self.parts)) != len(self.preferences):
+            raise UsageError(
+                f"parts: {len(self.preferences)} different names are needed, one for each of the"
+                f" preferences, not {', '.join(self.parts)}",
+                where="rmeval",
+            )
         for text in self.require:
             parse(text)
 
@@ -75,6 +84,8 @@ class Rmeval(Stage):
 
         models = by_name(draft.inputs(self.models), "model", "rmeval")
         sets = by_name(draft.inputs(self.preferences), "set of pairs", "rmeval")
+        if self.parts:
+            sets = dict(zip(self.parts, sets.values(), strict=True))
         self._check(list(models), list(sets))
         rows = {name: self._rows(version) for name, version in sets.items()}
         parts: dict[str, dict[str, list[ScoredPair]]] = {name: {} for name in sets}

@@ -41,6 +41,7 @@ from llamakit.stages.rm import Rm
 from llamakit.stages.rmeval import Rmeval
 from llamakit.stages.sft import Sft
 from llamakit.stages.stage import Stage
+from llamakit.stages.study import Study
 from llamakit.text.dialogue import CHAT_TAGS, render_prompt
 from llamakit.text.vocabulary import Vocabulary
 from tests.alignment.given import keep, keep_table, message
@@ -353,9 +354,30 @@ def test_rmeval_measures_models_on_pairs(stocked: Store) -> None:
     assert "Farthest from the annotator" in page
 
 
+def test_study_compares_what_rmeval_measured(stocked: Store) -> None:
+    for run, limit in enumerate((8, 12)):
+        stage = Rmeval(
+            models=("helpfulness", "safety"),
+            preferences=("safety-pairs" if run else "helpfulness-pairs",),
+            parts=["pairs"],
+            limit=limit,
+            device="cpu",
+        )
+        produce(stage, stocked, name=f"judged-{run}")
+    study = Study(reports=("judged-0", "judged-1"), arms=["helpfulness", "safety"])
+    version = produce(study, stocked).version
+    content = json.loads((version.path / "report.json").read_text(encoding="utf-8"))
+    main = content["results"][0]
+    assert (main["part"], main["measure"], main["kind"]) == ("pairs", "agreement", "main")
+    assert set(main["arms"]) == {"helpfulness", "safety"}
+    assert "grade better" in {one["measure"] for one in content["results"]}
+
+
 def test_rmeval_needs_pairs_and_known_names(stocked: Store) -> None:
     with pytest.raises(UsageError, match="name the pairs"):
         Rmeval(models=("helpfulness",))
+    with pytest.raises(UsageError, match="2 different names are needed"):
+        Rmeval(models=("safety",), preferences=("a", "b"), parts=["one", "one"])
     with pytest.raises(UsageError, match="there is no part 'pairs' here"):
         produce(
             Rmeval(models=("safety",), preferences=("safety-pairs",), require=["pairs>0.5"]),
