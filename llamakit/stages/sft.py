@@ -183,7 +183,6 @@ class Sft(Stage):
             log_every=self.log_every,
             eval_every=self.eval_every or batches.steps_per_epoch,
         )
-        model = load_model(start.path)
         if lora is not None:
             add_lora(model, lora, self.seed)
         metrics = train_language_model(
