@@ -51,6 +51,8 @@ class Distiller:
     seed: int
     dtype: Precision
     device: str
+    served: Server | None = None
+    """Where the model is served, if this process is not to sample from it."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,13 @@ def distil_shard(shard: Shard) -> dict[str, Any]:
     """
     distiller = shard.distiller
     model, judges, vocabulary = open_sampler(
-        distiller.model, None, distiller.safety, 0.5, distiller.dtype, distiller.device
+        distiller.model,
+        None,
+        distiller.safety,
+        0.5,
+        distiller.dtype,
+        distiller.device,
+        distiller.served,
     )
     rows = read_table(shard.prompts).to_dicts()
     cases, counts = prepare(rows, shard.first, distiller, vocabulary)

@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
-from annotated_types import Ge, Interval
+from annotated_types import Ge, Gt, Interval
 
 from llamakit.artifacts.draft import Draft
 from llamakit.artifacts.kinds import Dialogues, Model, RewardModel
 from llamakit.errors import InputError
 from llamakit.stages.fields import Execution, Files, Identity, Input, Inputs
-from llamakit.stages.sampled import sample_in_shards
+from llamakit.stages.sampled import sample_in_shards, served_by
 from llamakit.stages.stage import Outcome, Stage
 
 
@@ -47,6 +47,8 @@ class Distill(Stage):
     """Longest answer, in tokens."""
     limit: Identity[Annotated[int, Ge(1)] | None] = None
     """Answer only the first so many safety prompts."""
+    engine: Identity[Literal["llamakit", "vllm"]] = "llamakit"
+    """What samples: this process, or a vLLM server that serves the model."""
     dtype: Identity[Literal["fp32", "bf16"]] = "fp32"
     """What the models compute in."""
     seed: Identity[Annotated[int, Ge(0)]] = 0
@@ -57,6 +59,12 @@ class Distill(Stage):
     """Processes, each with its own copy of the models."""
     device: Execution[Literal["auto", "cpu", "cuda"]] = "auto"
     """Where to sample: auto takes a GPU if there is one."""
+    server: Execution[str | None] = None
+    """URL of the vLLM server, like http://127.0.0.1:8000, with engine vllm."""
+    served_model: Execution[str | None] = None
+    """Name that the model is served under; needed where the server has several."""
+    server_timeout: Execution[Annotated[float, Gt(0)]] = 600.0
+    """Seconds that an answer of the server may take."""
 
     makes: ClassVar = Dialogues
     revision: ClassVar = 1
@@ -82,6 +90,7 @@ class Distill(Stage):
         require_same_vocabulary([model, safety])
         distiller = distillation.Distiller(
             model=model,
+            served=served_by(self, model, device, draft.events),
             safety=safety,
             preprompts=tuple(files),
             kind=self.preprompt,

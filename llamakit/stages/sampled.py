@@ -13,6 +13,7 @@ from llamakit.events import Events
 if TYPE_CHECKING:
     from llamakit.alignment.served import Server
     from llamakit.artifacts.draft import Draft
+    from llamakit.stages.distill import Distill
     from llamakit.stages.gatt import Gatt
     from llamakit.stages.rejection import Rejection
 
@@ -80,7 +81,9 @@ def sample_in_shards(
     return results, counts
 
 
-def served_by(stage: Rejection | Gatt, model: Path, device: str, events: Events) -> Server | None:
+def served_by(
+    stage: Rejection | Distill | Gatt, model: Path, device: str, events: Events
+) -> Server | None:
     """The vLLM server that a stage names, found to serve the very model; None for this process.
 
     Raises:

@@ -456,13 +456,15 @@ def test_rejection_keeps_the_best_and_does_not_depend_on_shards(
     assert again.digest == version.digest
 
 
-@pytest.mark.parametrize("command", ["rejection", "gatt"])
+@pytest.mark.parametrize("command", ["rejection", "gatt", "distill"])
 def test_a_server_samples_in_this_processs_place(
     stocked: Store, tmp_path: Path, chatting: Transformer, vocabulary: Vocabulary, command: str
 ) -> None:
     def stage(**changes: Any) -> Stage:
         if command == "rejection":
             return rejection_stage(**changes)
+        if command == "distill":
+            return distill_stage(tmp_path, prompts=("prompts",), gate=False, **changes)
         return gatt_stage(tmp_path, **changes)
 
     with serving(chatting, vocabulary) as server:
