@@ -282,6 +282,29 @@ def test_13_kl_penalty_is_k1_and_has_no_gradient() -> None:
     torch.testing.assert_close(rewards, torch.tensor([[-0.05, 0.1]]))
 
 
+def test_13_as_a_loss_k1_does_nothing_and_k3_is_another_penalty() -> None:
+    """Gradients of a whole distribution, expectations written out as sums over its pieces."""
+    logits, others = torch.randn((2, 20), generator=torch.Generator().manual_seed(0))
+    logits.requires_grad_()
+    reference = others.log_softmax(-1)
+
+    def gradient(expected: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+        (found,) = torch.autograd.grad(expected(logits.log_softmax(-1)), logits)
+        return found
+
+    kl = gradient(lambda log: (log.exp() * (log - reference)).sum())
+    k1 = gradient(lambda log: (log.exp().detach() * (log - reference)).sum())
+    k3 = gradient(
+        lambda log: (log.exp().detach() * ((reference - log).exp() - 1 - (reference - log))).sum()
+    )
+    reverse = gradient(lambda log: (reference.exp() * (reference - log)).sum())
+    in_reward = gradient(lambda log: (log.exp() * (log - reference).detach()).sum())
+    torch.testing.assert_close(k1, torch.zeros(20), rtol=0, atol=1e-6)
+    torch.testing.assert_close(in_reward, kl, rtol=0, atol=1e-6)
+    torch.testing.assert_close(k3, reverse, rtol=0, atol=1e-6)
+    assert (k3 - kl).norm() > 0.3 * kl.norm()
+
+
 def test_14_a_missing_eos_is_told_by_the_real_stop_token(
     policy: Transformer, vocabulary: Vocabulary
 ) -> None:

@@ -80,8 +80,8 @@ def misread_scores(vocabulary: Vocabulary, model: RewardModel) -> Iterator[Row]:
         "padding on the left is attended to",
         _apart(score_rows(model, left, pad), right, right),
     )
-    masked = sum(row[:-1].count(eos) for row in rows) / sum(map(len, rows))
-    yield "2", "mask by ids, padding is EOS: real tokens lost", f"{masked:.1%}, every EOS"
+    masked = sum(row.count(eos) for row in rows) / sum(map(len, rows))
+    yield "2", "mask by ids, padding is EOS: real tokens lost", f"{masked:.1%}, each answer's end"
 
 
 def broadcast_margins() -> Iterator[Row]:
