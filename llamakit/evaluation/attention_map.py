@@ -33,6 +33,7 @@ from llamakit.text.vocabulary import Vocabulary
 PART = "attention"
 BY_TURN = "attention to the instruction"
 MAP = "where it looks"
+TOLD = "told"
 _BINS = 48
 
 
@@ -72,7 +73,7 @@ def attention(
     """
     rows: list[Row] = []
     by_turn: dict[int, list[float]] = {}
-    mapped: tuple[Tensor, Rendered] | None = None
+    mapped: tuple[Tensor, Rendered, range] | None = None
     with events.task(f"{PART} · {candidate.name}", total=len(dialogues), unit="dialogues") as task:
         for dialogue in dialogues:
             task.advance()
@@ -92,7 +93,7 @@ def attention(
             share = {"instruction_attention": sum(later) / len(later)}
             rows.append(Row(dialogue.id, dialogue.instruction, values=share))
             if mapped is None or rendered.turn[-1] > mapped[1].turn[-1]:
-                mapped = strongest_LL, rendered
+                mapped = strongest_LL, rendered, instruction
     reached = sorted(by_turn)
     points = [bootstrap_mean(by_turn[turn], seed) for turn in reached]
     left_out = len(dialogues) - len(rows)
@@ -165,9 +166,10 @@ def looks_by_turn(strongest_LL: Tensor, rendered: Rendered, instruction: range) 
     return {turn: sum(values) / len(values) for turn, values in found.items()}
 
 
-def binned(strongest_LL: Tensor, rendered: Rendered) -> Grid:
-    """The map in at most `_BINS` bins of neighbouring tokens, labelled with the turn they begin in;
-    a cell is the largest value in it, and empty where nothing can be seen.
+def binned(strongest_LL: Tensor, rendered: Rendered, instruction: range) -> Grid:
+    """The map in at most `_BINS` bins of neighbouring tokens, labelled with the turn they begin in,
+    or `told` where they begin in the instruction; a cell is the largest value in it, and empty
+    where nothing can be seen.
     """
     length = len(rendered.ids)
     size = -(-length // _BINS)
@@ -181,4 +183,5 @@ def binned(strongest_LL: Tensor, rendered: Rendered) -> Grid:
         ]
         for row in starts
     ]
-    return Grid([str(rendered.turn[start] + 1) for start in starts], values)
+    labels = [TOLD if one in instruction else str(rendered.turn[one] + 1) for one in starts]
+    return Grid(labels, values)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from llamakit.artifacts import chart
 from llamakit.artifacts.page import Page
+from llamakit.evaluation.adherence import CURVES, LEAK
 from llamakit.evaluation.attention_map import BY_TURN, MAP
 from llamakit.evaluation.report_cells import (
     Cells,
@@ -30,7 +31,7 @@ def add_adherence(page: Page, name: str, own: Own, models: Sequence[str]) -> Non
     curves = next(iter(own.values())).curves
     for curve in curves:
         add_curve(page, own, models, curve, "turn", "obeys", y_limits=(-0.02, 1.02))
-    for curve in curves:
+    for curve in [name for name in curves if name not in (CURVES["never"], LEAK)]:
         rows: list[Cells] = []
         for index, turn in enumerate(curves[curve].xs):
             points = [own[model].curves[curve].points[index] for model in models]
@@ -70,4 +71,4 @@ def add_attention(page: Page, name: str, own: Own, models: Sequence[str]) -> Non
                 y_label="written, by turn",
                 limits=(0, 1),
             )
-            page.chart(svg, f"{model}: where it looks. The instruction is on the left.")
+            page.chart(svg, f"{model}: where it looks, the largest of all layers and heads")

@@ -103,11 +103,12 @@ def test_looks_and_bins_equal_loops(make_candidate: Callable[..., Candidate]) ->
     found = looks_by_turn(torch.from_numpy(drawn), rendered, instruction)
     assert found == {turn: pytest.approx(np.mean(values)) for turn, values in expected.items()}
 
-    grid = binned(torch.from_numpy(drawn), rendered)
+    grid = binned(torch.from_numpy(drawn), rendered, instruction)
     size = -(-length // 48)
     assert len(grid.labels) == -(-length // size) <= 48
     for row in range(len(grid.labels)):
-        assert grid.labels[row] == str(rendered.turn[row * size] + 1)
+        turn = str(rendered.turn[row * size] + 1)
+        assert grid.labels[row] == ("told" if row * size in instruction else turn)
         for column in range(len(grid.labels)):
             cells = drawn[row * size : (row + 1) * size, column * size : (column + 1) * size]
             value = grid.values[row][column]
