@@ -140,6 +140,8 @@ class Ppo(Stage):
         self._refuse_idle(
             {"kl_horizon": self.kl_horizon}, self.kl_target is not None, "there is no kl_target"
         )
+        running = {"whiten_by": "running" if self.whiten_by == "running" else None}
+        self._refuse_idle(running, self.whitening != "none", "whitening is none")
 
     def _refuse_idle(self, given: Mapping[str, object], works: bool, why: str) -> None:
         """A setting that would change nothing is a mistake."""

@@ -10,6 +10,8 @@ import torch
 from llamakit.alignment.control import Control
 from llamakit.alignment.objectives import clipped_policy_loss, explained_variance, value_loss
 from llamakit.alignment.ppo import Ppo
+from llamakit.errors import UsageError
+from llamakit.stages import ppo as stages
 from llamakit.text.vocabulary import Vocabulary
 from tests.alignment.small import plan, prompts
 
@@ -98,3 +100,24 @@ def test_value_loss_and_explained_variance_see_real_tokens_only() -> None:
     assert value_loss(values, returns, mask).item() == pytest.approx(0.5 * (1 + 4))
     assert explained_variance(values, returns, mask) == pytest.approx(1 - 0.25 / 1.0)
     assert explained_variance(values, torch.ones((1, 3)), mask) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"estimator": "rloo"}, "compares the answers to one prompt"),
+        ({"estimator": "grpo", "answers": 3}, "answers = 3 does not divide batch = 512"),
+        ({"estimator": "grpo", "answers": 4, "lam": 0.9}, "lam would do nothing: grpo has no"),
+        (
+            {"estimator": "rloo", "answers": 2, "value_lr": 1e-5, "critic_warmup": 1},
+            "value_lr, critic_warmup would do nothing",
+        ),
+        ({"whitening": "none", "whiten_by": "running"}, "whiten_by would do nothing"),
+        ({"kl_horizon": 100}, "kl_horizon would do nothing: there is no kl_target"),
+    ],
+)
+def test_settings_that_would_do_nothing_are_refused(
+    changes: dict[str, object], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        stages.Ppo(prompts=["prompts"], model="sft", helpfulness="helpfulness", **changes)  # type: ignore[arg-type]
