@@ -79,7 +79,8 @@ def _cell(one: Compared, arm: str) -> Cell:
     if arm not in one.differences:
         return cell
     difference = one.differences[arm]
-    note = f"{cell.note}; {difference.value:+.3g}"
+    note = f"{cell.note}; " if cell.note else ""
+    note += f"{difference.value:+.3g}"
     if math.isfinite(difference.low):  # one run knows of no interval
         note += f" [{difference.low:+.3g}, {difference.high:+.3g}]"
     return Cell(cell.value, note, strong=one.clear(arm))
