@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,8 @@ from llamakit.evaluation.perplexity import BY_POSITION
 from llamakit.evaluation.report_cells import drawn, ends
 from llamakit.evaluation.side_by_side import evolution
 from llamakit.evaluation.study import Compared
+
+_FILE_SAFE = re.compile(r"\W+")
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ def _of(
         places = {one.x: one for one in own if one.measure == name and one.x is not None}
         along = "position" if name == BY_POSITION else "turn"
         svg = _lines(arms, places, along, name)
-        yield Drawing(part, f"{part}-{name.replace(' ', '-')}", svg, name.capitalize())
+        yield Drawing(part, f"{part}-{_FILE_SAFE.sub('-', name)}", svg, name.capitalize())
 
 
 def _by_arm(

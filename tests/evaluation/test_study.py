@@ -28,7 +28,7 @@ def _report(seed: int, **accuracies: float) -> dict[str, Any]:
             "measures": {"accuracy": estimate(value)},
             "groups": {"8": estimate(value / 2), "16": estimate(value / 4)},
             "breakdowns": {"by dress": {"plain": estimate(value), "": estimate(value)}},
-            "curves": {"c": {"x_label": "x", "xs": [1, 3], "points": [estimate(value)] * 2}},
+            "curves": {"c, given": {"x_label": "x", "xs": [1, 3], "points": [estimate(value)] * 2}},
         }
 
     models = {f"{arm}-{seed}": value for arm, value in accuracies.items()}
@@ -77,8 +77,8 @@ def test_groups_and_curves_are_compared_too() -> None:
         ("group", "16", None),
         ("breakdown", "by dress: plain", None),
         ("breakdown", "by dress: (none)", None),
-        ("curve", "c", 1),
-        ("curve", "c", 3),
+        ("curve", "c, given", 1),
+        ("curve", "c, given", 3),
     }
 
 
@@ -86,7 +86,7 @@ def test_what_one_run_lacks_is_left_out() -> None:
     lame = _report(3, mha=0.5, gqa=0.5)
     del lame["parts"]["exam"]["gqa-3"]["groups"]["16"]
     found = {one.measure for one in compared(numbers([*REPORTS, lame], ARMS), ARMS)}
-    assert found == {"accuracy", "8", "by dress: plain", "by dress: (none)", "c"}
+    assert found == {"accuracy", "8", "by dress: plain", "by dress: (none)", "c, given"}
 
 
 def test_an_arm_is_one_model() -> None:
@@ -101,7 +101,7 @@ def test_page_table_and_runs() -> None:
     found = numbers(REPORTS, ARMS)
     results = compared(found, ARMS)
     drawn = drawings(ARMS, results)
-    assert [one.name for one in drawn] == ["exam", "exam-by-group", "exam-c"]
+    assert [one.name for one in drawn] == ["exam", "exam-by-group", "exam-c-given"]
     page = study_page("Heads", ARMS, 3, SIZES, results, drawn).html()
     assert page.count("<svg") == 3
     assert "exam · accuracy" in page
