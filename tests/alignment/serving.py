@@ -2,7 +2,7 @@
 
 It keeps to what vLLM documents of `/v1/models`, `/tokenize` and `/v1/completions`: ids of prompt
 and answer with `return_token_ids`, EOS among the answer's ids and not in its text, `finish_reason`
-stop or length, log-probabilities of the prompt by id as text, errors as `{"error": {"message": …}}`.
+stop or length, log-probabilities of the prompt by id as text, errors as `{"error": {"message"}}`.
 """
 
 from __future__ import annotations

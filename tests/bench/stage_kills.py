@@ -13,46 +13,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
-import shutil
-import signal
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
-from typing import Any
 
+from killing import llamakit, survives
 from scaling_text import pages
 
 PARTS = 6
 BEFORE = {"dedup": [], "pii": [], "filter": [], "tokenize": ["--vocabulary", "vocabulary"]}
-
-
-def llamakit(store: Path, *words: str, kill_after: float | None = None) -> int | None:
-    """The exit code of a command, or None where it was killed in time."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "llamakit", *words, "--store", str(store), "--quiet"],
-        stdout=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        return process.wait(kill_after)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        return None
-
-
-def record(store: Path, name: str) -> dict[str, Any]:
-    """The record of the one version there must be."""
-    versions = sorted(path.name for path in (store / name).iterdir())
-    assert versions == ["v1"], versions
-    drafts = [path.name for path in (store / ".drafts").iterdir()]
-    assert not drafts, drafts
-    told: dict[str, Any] = json.loads((store / name / "v1" / "artifact.json").read_text())
-    return told
 
 
 def main() -> None:
@@ -80,28 +50,8 @@ def main() -> None:
                 assert llamakit(store, "tokenizer", "ingest", *words) == 0
         for stage in given.stages:
             words = (stage, "ingest", *BEFORE[stage])
-            started = time.monotonic()
-            assert llamakit(whole, *words, "--workers", "2") == 0
-            seconds = time.monotonic() - started
-            wanted = record(whole, stage)["digest"]
-            kills = finished = same = 0
-            code: int | None = None
-            while kills < given.kills or code is None:
-                wait = None if kills >= given.kills else draw.uniform(0.1, 0.9) * seconds
-                workers = str(1 + kills % 2)
-                code = llamakit(killed, *words, "--workers", workers, kill_after=wait)
-                if code is None:
-                    kills += 1
-                    continue
-                finished += 1
-                same += code == 0 and record(killed, stage)["digest"] == wanted
-                shutil.rmtree(killed / stage)
-            failed = failed or same < finished
-            print(
-                f"{stage}: killed {kills} times, finished {finished} times:"
-                f" {same} times the same digest, one version and nothing stray",
-                flush=True,
-            )
+            workers = (("--workers", "1"), ("--workers", "2"))
+            failed |= not survives(stage, words, whole, killed, given.kills, draw, workers)
     sys.exit(1 if failed else 0)
 
 
