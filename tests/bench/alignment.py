@@ -179,6 +179,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=24)
     parser.add_argument("--episodes", type=int, default=32)
     parser.add_argument("--alone", action="store_true", help="llamakit only")
+    parser.add_argument("--lora", action="store_true", help="llamakit with adapters too")
     for name, value in {
         "dim": 288, "layers": 6, "heads": 6, "ffn": 768, "vocab": 32_000,
     }.items():  # fmt: skip
@@ -186,6 +187,10 @@ def main() -> None:
     given = parser.parse_args()
     shape = {name: getattr(given, name) for name in ("dim", "layers", "heads", "ffn", "vocab")}
     counts = {name: getattr(given, name) for name in ("dialogues", "pairs", "episodes")}
+    names = [("llamakit", sys.executable)]
+    names += [("llamakit+lora", sys.executable)] * given.lora + [("trl", given.peers)] * (
+        not given.alone
+    )
     with tempfile.TemporaryDirectory() as home:
         folder = Path(home)
         prepare(folder, given.data, shape, counts)
@@ -193,8 +198,7 @@ def main() -> None:
             contenders = [
                 Contender(python, folder, name, work, dtype)
                 for dtype in given.dtypes
-                for name, python in (("llamakit", sys.executable), ("trl", given.peers))
-                if not (given.alone and name == "trl")
+                for name, python in names
             ]
             for number in range(given.rounds):
                 for one in contenders[:: 1 if number % 2 else -1]:
@@ -210,11 +214,12 @@ def tell(work: str, contenders: list[Contender]) -> None:
     print(f"\n{work}: {contenders[0].rounds[0]['units']:,.0f} {UNITS[work]} a round")
     for one in contenders:
         spread = [each["units"] / each["cpu"] for each in one.rounds]
-        line = f"  {one.name:9}{one.dtype:5} {one.speed():9.2f} {UNITS[work]} a CPU-second"
+        line = f"  {one.name:14}{one.dtype:5} {one.speed():9.2f} {UNITS[work]} a CPU-second"
         line += f" ({min(spread):.2f}-{max(spread):.2f})"
         if base:
             line += f"  {one.speed() / base:5.2f} x TRL {contenders[0].dtype}"
-        print(line, flush=True)
+        peak = max(each["peak"] for each in one.rounds) / 1e6
+        print(f"{line}  peak {peak:,.0f} MB", flush=True)
 
 
 if __name__ == "__main__":

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import resource
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +22,21 @@ import torch
 Run = Callable[[], dict[str, float]]
 STEP = 8
 """Dialogues, pairs or episodes of an optimizer step."""
+MICRO = 2
+"""Pairs of a forward pass: on a processor few are faster, and like lengths waste less."""
 LONGEST, NEW_TOKENS = 512, 64
 
 
-def llamakit_sft(folder: Path, work: dict[str, Any], dtype: str) -> Run:
+def adapted(model: Any, wanted: bool) -> Any:
+    """The model; where wanted, with adapters of rank 8 beside all matrices of its layers."""
+    from llamakit.model.lora import TARGETS, Lora, add_lora
+
+    if wanted:
+        add_lora(model, Lora(8, 16.0, TARGETS), seed=0)
+    return model
+
+
+def llamakit_sft(folder: Path, work: dict[str, Any], dtype: str, *, lora: bool = False) -> Run:
     """`fit` on packed dialogues."""
     from llamakit.events import Events
     from llamakit.model.weights import load_model, load_vocabulary
@@ -47,7 +60,7 @@ def llamakit_sft(folder: Path, work: dict[str, Any], dtype: str) -> Run:
         batches = PackedDialogues(
             tokens, seq_len=LONGEST, rows=rows_a_step, micro_rows=4, seed=0, packed=True
         )
-        model = load_model(folder / "model")
+        model = adapted(load_model(folder / "model"), lora)
         plan = TrainingPlan(steps=batches.steps_per_epoch, lr=1e-4, dtype=dtype, checkpoint_every=0)  # type: ignore[arg-type]
         with tempfile.TemporaryDirectory() as home:
             result = fit(
@@ -59,7 +72,7 @@ def llamakit_sft(folder: Path, work: dict[str, Any], dtype: str) -> Run:
     return run
 
 
-def llamakit_rm(folder: Path, work: dict[str, Any], dtype: str) -> Run:
+def llamakit_rm(folder: Path, work: dict[str, Any], dtype: str, *, lora: bool = False) -> Run:
     """`fit` on pairs."""
     from llamakit.alignment import ranking
     from llamakit.alignment.preferences import PairBatches, tokenise_pairs
@@ -77,11 +90,11 @@ def llamakit_rm(folder: Path, work: dict[str, Any], dtype: str) -> Run:
 
     def run() -> dict[str, float]:
         batches = PairBatches(
-            pairs, batch_pairs=STEP, micro_pairs=STEP, epochs=1, seed=0, margin="none",
+            pairs, batch_pairs=STEP, micro_pairs=MICRO, epochs=1, seed=0, margin="none",
             pad=vocabulary.pad,
         )  # fmt: skip
         plan = TrainingPlan(steps=batches.steps, lr=1e-5, dtype=dtype, checkpoint_every=0)  # type: ignore[arg-type]
-        model = load_reward_model(folder / "reward")
+        model = adapted(load_reward_model(folder / "reward"), lora)
         with tempfile.TemporaryDirectory() as home:
             result = fit(
                 model, ranking.objective(0.0, 0.0), batches, plan, checkpoints=Path(home, "c"),
@@ -92,10 +105,11 @@ def llamakit_rm(folder: Path, work: dict[str, Any], dtype: str) -> Run:
     return run
 
 
-def llamakit_ppo(folder: Path, work: dict[str, Any], dtype: str) -> Run:
+def llamakit_ppo(folder: Path, work: dict[str, Any], dtype: str, *, lora: bool = False) -> Run:
     """One iteration of `Ppo`."""
     from llamakit.alignment.models import open_judges
-    from llamakit.alignment.ppo import Ppo, PpoPlan
+    from llamakit.alignment.ppo import Ppo
+    from llamakit.alignment.ppo_plan import PpoPlan
     from llamakit.alignment.prompts import Prompt
     from llamakit.model.weights import load_model, load_reward_model, load_vocabulary
 
@@ -106,9 +120,9 @@ def llamakit_ppo(folder: Path, work: dict[str, Any], dtype: str) -> Run:
         dtype=dtype,
     )  # type: ignore[arg-type]  # fmt: skip
     ppo = Ppo(
-        policy=load_model(folder / "model"),
-        reference=load_model(folder / "model", dtype),  # type: ignore[arg-type]
-        value_model=load_reward_model(folder / "reward"),
+        policy=adapted(load_model(folder / "model"), lora),
+        reference=None if lora else load_model(folder / "model", dtype),  # type: ignore[arg-type]
+        value_model=adapted(load_reward_model(folder / "reward"), lora),
         judge=open_judges(
             folder / "reward",
             None,
@@ -250,6 +264,9 @@ CONTENDERS = {
     ("llamakit", "sft"): llamakit_sft,
     ("llamakit", "rm"): llamakit_rm,
     ("llamakit", "ppo"): llamakit_ppo,
+    ("llamakit+lora", "sft"): partial(llamakit_sft, lora=True),
+    ("llamakit+lora", "rm"): partial(llamakit_rm, lora=True),
+    ("llamakit+lora", "ppo"): partial(llamakit_ppo, lora=True),
     ("trl", "sft"): trl_sft,
     ("trl", "rm"): trl_rm,
     ("trl", "ppo"): trl_ppo,
@@ -274,6 +291,7 @@ def main() -> None:
             wall, cpu = time.perf_counter(), time.process_time()
             told = run()
             taken = {"cpu": time.process_time() - cpu, "wall": time.perf_counter() - wall}
+            taken["peak"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0
             print(json.dumps({"told": 1, **taken, **told}), file=answers, flush=True)
 
 
