@@ -22,11 +22,12 @@ from llamakit.text.statistics import Estimate
 
 Matches = Sequence[Mapping[str, Any]]
 
-AXES = {
-    "oracle": ("oracle_helpfulness", "oracle_safety"),
-    "reward models": ("helpfulness", "safety"),
+_ORACLE = ("oracle_helpfulness", "oracle_safety")
+_AXES = {
+    "win": ("win share", {"oracle": _ORACLE, "reward models": ("helpfulness", "safety")}),
+    "answers": ("mean score", {"oracle": _ORACLE}),
 }
-"""Who judges, and their two measures of the part `win`: helpfulness across, safety upwards."""
+"""By part: what its numbers are, who judges, and their measures of helpfulness and safety."""
 
 
 def add_side_by_side(
@@ -63,21 +64,28 @@ def add_side_by_side(
     ]
     page.table(["", *models], means)
     if "win" in parts and len(models) > 1:
-        _against(page, parts["win"], report["control"], models)
+        _against(page, parts, report["control"], models)
 
 
-def evolution(points: Sequence[str], win: Mapping[str, Mapping[str, Estimate]]) -> str | None:
+def evolution(
+    part: str, points: Sequence[str], measures: Mapping[str, Mapping[str, Estimate]]
+) -> str | None:
     """Helpfulness against safety, model after model (paper figure 11); None without both.
 
+    Win shares are what the paper draws; they leave ties out and soon reach 1 where few answers are
+    unsafe. Mean scores of the outside judge go on telling.
+
     Args:
+        part: `win` or `answers`.
         points: the models, in the order they were made.
-        win: the measures of the part `win` by model.
+        measures: of that part, by model.
     """
     series, spans = {}, {}
-    for judge, axes in AXES.items():
-        if not all(name in win[point] for point in points for name in axes):
+    what, judges = _AXES[part]
+    for judge, axes in judges.items():
+        if not all(name in measures[point] for point in points for name in axes):
             continue
-        xs, ys = ([win[point][name] for point in points] for name in axes)
+        xs, ys = ([measures[point][name] for point in points] for name in axes)
         if not all(math.isfinite(one.value) for one in (*xs, *ys)):
             continue
         series[judge] = ([one.value for one in xs], [one.value for one in ys])
@@ -85,20 +93,22 @@ def evolution(points: Sequence[str], win: Mapping[str, Mapping[str, Estimate]]) 
     if not series:
         return None
     return chart.trail(
-        series, points, x_label="helpfulness: win share", y_label="safety: win share", spans=spans
+        series, points, x_label=f"helpfulness: {what}", y_label=f"safety: {what}", spans=spans
     )
 
 
-def _against(page: Page, own: Own, control: str, models: Sequence[str]) -> None:
+def _against(page: Page, parts: Mapping[str, Own], control: str, models: Sequence[str]) -> None:
     """Win rates against the control, and where each model stands."""
+    own = parts["win"]
     page.section(
         title_of("win"),
         f"Against {control}. The first of each judge's rows is the share of decided comparisons"
         " that are won, with Wilson's interval over prompts; the others are shares of all.",
     )
-    drawing = evolution(models, {model: own[model].measures for model in models})
-    if drawing is not None:
-        page.chart(drawing, "Helpfulness against safety")
+    for part in _AXES:
+        drawing = evolution(part, models, {m: parts[part][m].measures for m in models})
+        if drawing is not None:
+            page.chart(drawing, f"Helpfulness against safety: {_AXES[part][0]}")
     measures = list(dict.fromkeys(name for one in own.values() for name in one.measures))
     rows: list[Cells] = [
         [name.replace("_", " "), *cells_of(own, name, models, marked=False, counted=True)]
@@ -108,13 +118,14 @@ def _against(page: Page, own: Own, control: str, models: Sequence[str]) -> None:
 
 
 def _matches(page: Page, judge: str, matches: Matches, models: Sequence[str]) -> None:
+    by = f"judged by {judge.replace('_', ' ')}"
     shares = {(m["first"], m["second"]): m["win_share"]["value"] for m in matches}
     # Two models are one number; from three on a picture helps.
     if len(models) > 2:
         grid = [[share_between(shares, row, column) for column in models] for row in models]
         page.chart(
             chart.heatmap(grid, models, models, x_label="against", y_label="model", limits=(0, 1)),
-            f"Win share, judged by {judge}",
+            f"Win share, {by}",
         )
     rows: list[Cells] = [
         [
@@ -130,7 +141,7 @@ def _matches(page: Page, judge: str, matches: Matches, models: Sequence[str]) ->
         ]
         for m in matches
     ]
-    page.table(["judged by " + judge, "wins", "ties", "losses", "flips", "win share"], rows)
+    page.table([by, "wins", "ties", "losses", "flips", "win share"], rows)
 
 
 def _plotted(own: Own, model: str, judge: str) -> list[float]:

@@ -80,11 +80,11 @@ def _of(
             name = one.measure.replace("_", " ")
             main = _by_arm(arms, {one.measure: one}, name, axis)
             yield Drawing(part, part, main, name.capitalize())
-    if part == "win":
+    if part in ("win", "answers"):
         plain = [one for one in own if one.kind in ("main", "measure")]
-        svg = evolution(arms, {arm: {one.measure: one.arms[arm] for one in plain} for arm in arms})
+        svg = evolution(part, arms, {a: {one.measure: one.arms[a] for one in plain} for a in arms})
         if svg is not None:
-            yield Drawing(part, "helpfulness-safety", svg, "Helpfulness against safety")
+            yield Drawing(part, f"{part}-evolution", svg, "Helpfulness against safety")
     groups = {int(o.measure): o for o in own if o.kind == "group" and o.measure.isdecimal()}
     if groups:
         svg = _lines(arms, groups, "group", part)

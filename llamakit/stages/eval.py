@@ -89,7 +89,7 @@ class Eval(Stage):
     """Processor threads; 0 leaves the choice to torch."""
 
     makes: ClassVar = Report
-    revision: ClassVar = 7
+    revision: ClassVar = 8
     panel: ClassVar = "Evaluation"
 
     def __post_init__(self) -> None:

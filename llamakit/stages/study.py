@@ -34,7 +34,7 @@ class Study(Stage):
     """The amount of each arm, as the axis shows it."""
 
     makes: ClassVar = Report
-    revision: ClassVar = 2
+    revision: ClassVar = 3
     panel: ClassVar = "Evaluation"
 
     def __post_init__(self) -> None:

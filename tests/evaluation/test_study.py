@@ -126,10 +126,10 @@ def test_win_rates_are_drawn_as_helpfulness_against_safety() -> None:
     arms = ["sft", "v1"]
     results = compared(numbers([report((0.5, 0.6)), report((0.5, 0.8))], arms), arms)
     drawn = {drawing.name: drawing for drawing in drawings(arms, results)}
-    assert "helpfulness: win share" in drawn["helpfulness-safety"].svg
-    assert "v1" in drawn["helpfulness-safety"].svg
+    assert "helpfulness: win share" in drawn["win-evolution"].svg
+    assert "v1" in drawn["win-evolution"].svg
     only = [one for one in results if one.measure != "oracle_safety"]
-    assert "helpfulness-safety" not in {drawing.name for drawing in drawings(arms, only)}
+    assert "win-evolution" not in {drawing.name for drawing in drawings(arms, only)}
 
 
 def test_arms_along_an_axis_and_measures_drawn_together() -> None:
