@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -43,6 +44,8 @@ class Pair:
     """Log-probabilities of the two answers under a reference model, where a loss asks for them."""
     row: int = 0
     """Its row among those it was made from."""
+    prompt: int = 0
+    """The first row with the same prompt."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +78,9 @@ def tokenise_pairs(
     """
     pairs: list[Pair] = []
     counts: Counter[str] = Counter()
+    prompts: dict[str, int] = {}
     for index, row in enumerate(rows):
+        prompt = prompts.setdefault(json.dumps(row["prompt"]), index)
         try:
             fitted = fit_answers(
                 row["prompt"], [row["chosen"], row["rejected"]], vocabulary, max_tokens
@@ -98,6 +103,7 @@ def tokenise_pairs(
                 source=row["source"],
                 start=fitted.start,
                 row=index,
+                prompt=prompt,
             )
         )
     return pairs, counts
@@ -152,9 +158,21 @@ def draw_share(n_main: int, n_mix: int, share: float, seed: int) -> NDArray[np.i
 
 
 def split_pairs(pairs: Sequence[Pair], share: float, seed: int) -> tuple[list[Pair], list[Pair]]:
-    """Split into (training, held-out), drawn at random, order kept."""
-    order = np.random.default_rng([seed, 2]).permutation(len(pairs))
-    held = set(order[: round(len(pairs) * share)].tolist())
+    """Split into (training, held-out), drawn at random, order kept.
+
+    Pairs of one prompt stay together: they often share an answer too, and what was trained on is
+    not held out. Prompts that would make it more than `share` are passed over.
+    """
+    by_prompt: dict[int, list[int]] = {}
+    for index, pair in enumerate(pairs):
+        by_prompt.setdefault(pair.prompt, []).append(index)
+    prompts = list(by_prompt)
+    wanted = round(len(pairs) * share)
+    held: set[int] = set()
+    for place in np.random.default_rng([seed, 2]).permutation(len(prompts)).tolist():
+        own = by_prompt[prompts[place]]
+        if len(held) + len(own) <= wanted:
+            held.update(own)
     return (
         [pair for index, pair in enumerate(pairs) if index not in held],
         [pair for index, pair in enumerate(pairs) if index in held],

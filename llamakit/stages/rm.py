@@ -51,7 +51,8 @@ class Rm(Stage):
     mix_share: Identity[Annotated[float, Interval(ge=0, lt=1)] | None] = None
     """Share of mixed-in pairs among all (0-1): by default 0.5 for helpfulness, 0.1 for safety."""
     heldout_share: Identity[Annotated[float, Interval(ge=0, lt=1)]] = 0.05
-    """Share of the pairs held out when no held-out pairs are given (0-1)."""
+    """Share of the pairs held out when no held-out pairs are given (0-1); none of their prompts is
+    trained on."""
     margin: Identity[Literal["none", "small", "large"]] = "small"
     """Margins by grade: small is 1, 2/3, 1/3, 0; large is 3, 2, 1, 0; ungraded pairs have 0."""
     safety_aux_weight: Identity[Annotated[float, Ge(0)] | None] = None
@@ -104,7 +105,7 @@ class Rm(Stage):
     """Steps between rows of the metrics log."""
 
     makes: ClassVar = RewardModel
-    revision: ClassVar = 2
+    revision: ClassVar = 3
     many_processes: ClassVar = True
     panel: ClassVar = "Alignment"
 

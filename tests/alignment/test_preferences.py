@@ -144,6 +144,21 @@ def test_held_out_pairs_are_not_trained_on(vocabulary: Vocabulary) -> None:
     assert {one.id for one in train} | {one.id for one in heldout} == {f"{i}" for i in range(10)}
 
 
+def test_pairs_of_one_prompt_are_held_out_together(vocabulary: Vocabulary) -> None:
+    rows = [row([message("user", f"What is {i // 3}?")], index=i) for i in range(60)]
+    pairs, _ = tokenise_pairs(rows[::-1], vocabulary, 128)
+    assert len({pair.prompt for pair in pairs}) == 20
+    for seed in range(5):
+        train, heldout = split_pairs(pairs, 0.2, seed)
+        assert (len(train), len(heldout)) == (48, 12)
+        assert not {pair.prompt for pair in train} & {pair.prompt for pair in heldout}
+    # One prompt is most of the pairs: it is trained on, and the share is not exceeded.
+    crowd, _ = tokenise_pairs(rows[:1] * 30 + rows[30:], vocabulary, 128)
+    train, heldout = split_pairs(crowd, 0.2, 0)
+    assert 0 < len(heldout) <= 12
+    assert sum(pair.prompt == 0 for pair in train) == 30
+
+
 def test_shuffled_labels_flip_about_half(vocabulary: Vocabulary) -> None:
     rows = [row([message("user", f"What is {i}?")], index=i) for i in range(60)]
     pairs, _ = tokenise_pairs(rows, vocabulary, 128)
