@@ -1,4 +1,8 @@
-"""A stage run whole, and in another store killed at random many times: the same bytes?"""
+"""A stage run whole, and in another store killed at random many times: the same bytes?
+
+A command is a process of its own, or, where `FORKED` is set, a fork of this one: then what it needs
+is loaded once for all of them, and this process must not have computed anything with it.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from llamakit.cli.main import main
+
+FORKED = False
 _POLL_S = 0.02
 
 
@@ -40,9 +47,49 @@ def times(store: Path, *words: str) -> tuple[float, float]:
     return draft, time.monotonic() - begun
 
 
-def _started(store: Path, words: Sequence[str]) -> subprocess.Popen[bytes]:
+class Fork:
+    """A command in a fork of this process."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        sys.stdout.flush()
+        self.pid = os.fork()
+        self._code: int | None = None
+        if self.pid == 0:
+            os.setsid()
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            code = 1
+            try:
+                sys.argv = ["llamakit", *words]
+                main()
+                code = 0
+            except SystemExit as ended:
+                code = int(ended.code or 0)
+            finally:
+                os._exit(code)
+
+    def poll(self) -> int | None:
+        """Its exit code, None while it runs."""
+        if self._code is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            self._code = os.waitstatus_to_exitcode(status) if pid else None
+        return self._code
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Its exit code, waited for."""
+        until = time.monotonic() + (1e9 if timeout is None else timeout)
+        while (code := self.poll()) is None:
+            if time.monotonic() > until:
+                raise subprocess.TimeoutExpired("llamakit", timeout or 0.0)
+            time.sleep(_POLL_S)
+        return code
+
+
+def _started(store: Path, words: Sequence[str]) -> subprocess.Popen[bytes] | Fork:
+    words = [*words, "--store", str(store), "--quiet"]
+    if FORKED:
+        return Fork(words)
     return subprocess.Popen(
-        [sys.executable, "-m", "llamakit", *words, "--store", str(store), "--quiet"],
+        [sys.executable, "-m", "llamakit", *words],
         stdout=subprocess.DEVNULL,
         start_new_session=True,
     )
