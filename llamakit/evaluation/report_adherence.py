@@ -71,4 +71,4 @@ def add_attention(page: Page, name: str, own: Own, models: Sequence[str]) -> Non
                 y_label="written, by turn",
                 limits=(0, 1),
             )
-            page.chart(svg, f"{model}: where it looks, the largest of all layers and heads")
+            page.chart(svg, f"{model}: where it looks. The instruction is near the left edge")
