@@ -7,8 +7,9 @@ from annotated_types import Ge, Gt, Interval, MinLen
 
 from llamakit.artifacts.draft import Draft
 from llamakit.artifacts.kinds import Dialogues, Kind, Model, Preferences, Raw, RewardModel
-from llamakit.errors import InputError, LlamakitError, UsageError
+from llamakit.errors import LlamakitError, UsageError
 from llamakit.stages.fields import Execution, Identity, Input, Inputs
+from llamakit.stages.sampled import in_shards
 from llamakit.stages.stage import Outcome, Stage
 from llamakit.wording import counted
 
@@ -83,7 +84,7 @@ class Annotate(Stage):
 
         from llamakit.alignment.tables import told, total_counts
 
-        tables, results = self._sampled(draft)
+        results, tables = self._sampled(draft)
         counts: Counter[str] = Counter(total_counts(results))
         if self.output_kind() is Raw:
             kept = self._for_people(draft, tables)
@@ -99,12 +100,10 @@ class Annotate(Stage):
             )
         return Outcome(counts={"pairs": kept, **counts}, headline=headline)
 
-    def _sampled(self, draft: Draft[Any]) -> tuple[list["Path"], list[dict[str, Any]]]:
-        """The tables of comparisons, and what each shard counted."""
+    def _sampled(self, draft: Draft[Any]) -> tuple[list[dict[str, Any]], list["Path"]]:
+        """What each shard counted, and the tables of comparisons."""
         from llamakit.alignment import variants
         from llamakit.alignment.models import forget_models, prompt_room, require_same_vocabulary
-        from llamakit.alignment.tables import shard_dialogues
-        from llamakit.engine.shards import Engine, map_shards
         from llamakit.training.machine import pick_device, warn_of_slow_bf16
 
         if self.oracle and (self.helpfulness or self.safety):
@@ -134,24 +133,16 @@ class Annotate(Stage):
             dtype=self.dtype,
             device=device,
         )
-        # Shards of another size are other shards: a rerun must not mix them.
-        work = draft.work / f"shards-{self.shard_prompts}"
-        parts = shard_dialogues(self._rows(draft), work / "prompts", self.shard_prompts)
-        shards = [
-            variants.Shard(path, first, work / "found" / path.name, two) for path, first in parts
-        ]
-        try:
-            results = map_shards(
-                variants.compare_shard,
-                shards,
-                done=work / "done",
-                engine=Engine(self.workers),
-                events=draft.events,
-                label="annotate",
-            )
-        finally:
-            forget_models()
-        return [shard.found for shard in shards], results
+        return in_shards(
+            draft,
+            self._rows(draft),
+            lambda prompts, first, found: variants.Shard(prompts, first, found, two),
+            variants.compare_shard,
+            label="annotate",
+            size=self.shard_prompts,
+            workers=self.workers,
+            forget=forget_models,
+        )
 
     def _rows(self, draft: Draft[Any]) -> list[dict[str, Any]]:
         """The prompts to answer, drawn by the seed and kept in their order."""
@@ -159,8 +150,6 @@ class Annotate(Stage):
         from llamakit.alignment.tables import read_rows
 
         rows = read_rows([version.path / "data" for version in draft.inputs(self.prompts)])
-        if not rows:
-            raise InputError("prompts hold no dialogue to answer", where="annotate")
         if self.limit is None or self.limit >= len(rows):
             return rows
         drawn = draw_some(len(rows), self.limit, (self.seed, self.batch))

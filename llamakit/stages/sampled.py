@@ -20,6 +20,57 @@ if TYPE_CHECKING:
 Shard = TypeVar("Shard")
 
 
+def in_shards(
+    draft: Draft[Any],
+    rows: Sequence[Mapping[str, Any]],
+    shard_of: Callable[[Path, int, Path], Shard],
+    function: Callable[[Shard], dict[str, Any]],
+    *,
+    label: str,
+    size: int,
+    workers: int,
+    forget: Callable[[], None],
+) -> tuple[list[dict[str, Any]], list[Path]]:
+    """Work on rows of dialogues shard by shard.
+
+    Args:
+        shard_of: from a table of `size` rows, the place of its first row among all, and the table
+            that the shard's results go to, what `function` works on.
+        function: writes that table and returns `counts` and more.
+        forget: lets go of what shards of one process shared.
+
+    Returns:
+        what `function` returned and the table it wrote, shard by shard.
+
+    Raises:
+        InputError: there is no row.
+    """
+    from llamakit.alignment.tables import shard_dialogues
+    from llamakit.engine.shards import Engine, map_shards
+
+    if not rows:
+        raise InputError("the dialogues given hold none to answer", where=label)
+    # Shards of another size are other shards: a rerun must not mix them.
+    work = draft.work / f"shards-{size}"
+    parts = shard_dialogues(rows, work / "prompts", size)
+    tables = [work / "answers" / path.name for path, _ in parts]
+    shards = [
+        shard_of(path, first, table) for (path, first), table in zip(parts, tables, strict=True)
+    ]
+    try:
+        results = map_shards(
+            function,
+            shards,
+            done=work / "done",
+            engine=Engine(workers),
+            events=draft.events,
+            label=label,
+        )
+    finally:
+        forget()
+    return results, tables
+
+
 def sample_in_shards(
     draft: Draft[Dialogues],
     rows: Sequence[Mapping[str, Any]],
@@ -34,11 +85,8 @@ def sample_in_shards(
     """Sample dialogues from rows of dialogues, and write the draft's table.
 
     Args:
-        shard_of: from a table of `size` rows, the place of its first row among all, and the table
-            that the shard's dialogues go to, what `function` works on.
-        function: writes that table and returns `counts`, its number of `dialogues` among them; the
-            same for any size of shards.
-        forget: lets go of what shards of one process shared.
+        function: as in `in_shards`; its number of `dialogues` is among its counts, and it writes
+            the same for any size of shards.
 
     Returns:
         what `function` returned, shard by shard, and the counts added up.
@@ -47,29 +95,11 @@ def sample_in_shards(
         InputError: there is no row.
         LlamakitError: no dialogue came out of it.
     """
-    from llamakit.alignment.tables import merge_dialogues, shard_dialogues, told, total_counts
-    from llamakit.engine.shards import Engine, map_shards
+    from llamakit.alignment.tables import merge_dialogues, told, total_counts
 
-    if not rows:
-        raise InputError("the dialogues given hold none to answer", where=label)
-    # Shards of another size are other shards: a rerun must not mix them.
-    work = draft.work / f"shards-{size}"
-    parts = shard_dialogues(rows, work / "prompts", size)
-    answers = [work / "answers" / path.name for path, _ in parts]
-    shards = [
-        shard_of(path, first, answer) for (path, first), answer in zip(parts, answers, strict=True)
-    ]
-    try:
-        results = map_shards(
-            function,
-            shards,
-            done=work / "done",
-            engine=Engine(workers),
-            events=draft.events,
-            label=label,
-        )
-    finally:
-        forget()
+    results, answers = in_shards(
+        draft, rows, shard_of, function, label=label, size=size, workers=workers, forget=forget
+    )
     counts = total_counts(results)
     if not counts.get("dialogues"):
         raise LlamakitError(
