@@ -1,5 +1,7 @@
-"""What a PPO run carries from one iteration to the next beside weights and moments: the KL weight,
-and the statistics that scores are whitened by. Plain numbers, saved with every checkpoint.
+"""What a PPO run carries from one iteration to the next beside weights and moments.
+
+The KL weight, and the statistics that scores are whitened by: plain numbers, saved with every
+checkpoint.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
-"""Direct preference optimisation: a policy learns from ranked answers without a reward model
-(Rafailov et al. 2023).
+"""Direct preference optimisation: a policy learns from ranked answers without a reward model.
 
-The policy itself is the reward model: an answer's reward is `beta * (log pi - log pi0)`, and what
-is minimised is the ranking loss of those rewards. Log-probabilities under pi0, the start model, are
-computed once, before training.
+Source: Rafailov et al. 2023. The policy itself is the reward model: an answer's reward is
+`beta * (log pi - log pi0)`, and what is minimised is the ranking loss of those rewards.
+Log-probabilities under pi0, the start model, are computed once, before training.
 
 Names: `P` pairs, `R` rows (2P, chosen answers first), `L` tokens of a row, `N` answer tokens.
 """
