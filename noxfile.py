@@ -76,3 +76,10 @@ def tiny(session: nox.Session) -> None:
 def real(session: nox.Session) -> None:
     """Run the whole recipe on real files: `nox -s real -- --set params.data=FOLDER`."""
     session.run("llamakit", "run", "real", *session.posargs)
+
+
+@nox.session
+def ppo_details(session: nox.Session) -> None:
+    """Measure what each detail of PPO is worth: the tables of its method page, in minutes."""
+    session.run("python", "-m", "tests.bench.ppo_details", "--iterations", "20", *session.posargs)
+    session.run("python", "-m", "tests.bench.ppo_detail_errors")
