@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import pytest
 import torch
 
@@ -23,7 +25,8 @@ def test_log_probabilities_of_the_sampler_and_recomputed_ones(
     asked = [prompt.ids for prompt in prompts(vocabulary, 6)]
     keys = [(3, place) for place in range(6)]
     sampling = Sampling(max_new_tokens=20, temperature=temperature, top_p=1.0, top_k=0)
-    assert isinstance(reader_for(policy), CompiledReader)
+    with closing(reader_for(policy)) as reader:
+        assert isinstance(reader, CompiledReader)
     rollouts = rollout(policy, vocabulary, asked, 2, sampling, keys=keys)
     seeds = [seed for key in keys for seed in seeds_for(key, 2)]
     repeated = [ids for ids in asked for _ in range(2)]
