@@ -83,7 +83,7 @@ def write_table(path: Path, frame: pl.DataFrame, schema: Schema) -> None:
     )
     with atomic_file(path) as temporary:
         table.rechunk().write_parquet(
-            temporary, compression="zstd", compression_level=3, row_group_size=ROWS_PER_PART
+            temporary, compression="zstd", compression_level=1, row_group_size=ROWS_PER_PART
         )
 
 

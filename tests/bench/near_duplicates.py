@@ -93,6 +93,8 @@ def main() -> None:
         run = [sys.executable, "-m", "llamakit"]
         listed = [str(file) for file in files]
         environment = {**os.environ, "LLAMAKIT_STORE": str(store)}
+        # polars, loaded here, has written there what is for this process alone.
+        environment.pop("_RJEM_MALLOC_CONF", None)
         subprocess.run(
             [*run, "ingest", *listed, "--as", "documents", "-q"],
             env=environment,
