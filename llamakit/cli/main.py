@@ -20,8 +20,8 @@ def main() -> None:
     # Threads that spin long while they wait halve the speed of a machine with other work to do; the
     # OpenMP library reads this once, when torch is loaded.
     os.environ.setdefault("GOMP_SPINCOUNT", "50000")
-    # polars holds on to freed memory for a second and a half. A tenth of one costs no time that shows
-    # and lowers the peak of stages that go part by part. Read once too, when polars is loaded.
+    # polars holds on to freed memory for a second and a half. A tenth of one costs no time that
+    # shows, and lowers the peak of stages that go part by part. Read once too, as polars is loaded.
     os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:100,muzzy_decay_ms:0")
     _open_streams()
     from llamakit.cli.failures import exit_on_failure
