@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from llamakit.model import loss
-from llamakit.model.loss import scratch
+from llamakit.model.loss import HeadGradients, chunks, scratch
 
 
 def token_logprobs(
@@ -50,7 +50,7 @@ def logprobs_and_entropies(
     logprobs_N, entropies_N = (
         torch.empty(targets_N.shape, dtype=torch.float32, device=hidden_ND.device) for _ in range(2)
     )
-    for rows in _chunks(len(targets_N)):
+    for rows in chunks(len(targets_N)):
         logits_NV = _projected(hidden_ND[rows], head_weight_VD, keep=False)
         _read(logits_NV, targets_N[rows], temperature, logprobs_N[rows], entropies_N[rows])
     return logprobs_N, entropies_N
@@ -68,7 +68,7 @@ class _TokenLogprobs(torch.autograd.Function):
         logprobs_N = torch.empty(targets_N.shape, dtype=torch.float32, device=hidden_ND.device)
         keep = any(ctx.needs_input_grad[:2]) and len(targets_N) <= loss.ROWS_AT_ONCE
         ctx.kept = None
-        for rows in _chunks(len(targets_N)):
+        for rows in chunks(len(targets_N)):
             logits_NV = _projected(hidden_ND[rows], weight_VD, keep=keep)
             _read(logits_NV, targets_N[rows], temperature, logprobs_N[rows])
             ctx.kept = logits_NV if keep else None
@@ -80,34 +80,15 @@ class _TokenLogprobs(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, upstream_N: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
         hidden_ND, weight_VD, targets_N = ctx.saved_tensors
-        needs_hidden, needs_weight = ctx.needs_input_grad[:2]
-        hidden_grad_ND = torch.empty_like(hidden_ND) if needs_hidden else None
-        weight_grad_VD: Tensor | None = None
+        gradients = HeadGradients(hidden_ND, weight_VD, ctx.needs_input_grad[:2])
         kept, ctx.kept = ctx.kept, None
-        for rows in _chunks(len(targets_N)):
-            h_ND = hidden_ND[rows]
-            logits_NV = _projected(h_ND, weight_VD, keep=False) if kept is None else kept
+        for rows in chunks(len(targets_N)):
+            logits_NV = kept
+            if logits_NV is None:
+                logits_NV = _projected(hidden_ND[rows], weight_VD, keep=False)
             _slopes_in_place(logits_NV, targets_N[rows], ctx.temperature, upstream_N[rows])
-            if hidden_grad_ND is not None:
-                torch.mm(logits_NV, weight_VD, out=hidden_grad_ND[rows])
-            if needs_weight:
-                part_VD = logits_NV.T @ h_ND
-                # In fp32: the roundings of many chunks would add up.
-                weight_grad_VD = (
-                    part_VD.float() if weight_grad_VD is None else weight_grad_VD.add_(part_VD)
-                )
-        if needs_weight:
-            weight_grad_VD = (
-                torch.zeros_like(weight_VD)
-                if weight_grad_VD is None
-                else weight_grad_VD.to(weight_VD.dtype)
-            )
-        return hidden_grad_ND, weight_grad_VD, None, None
-
-
-def _chunks(rows: int) -> Iterator[slice]:
-    for start in range(0, rows, loss.ROWS_AT_ONCE):
-        yield slice(start, min(start + loss.ROWS_AT_ONCE, rows))
+            gradients.add(rows, logits_NV)
+        return *gradients.summed(), None, None
 
 
 def _projected(hidden_ND: Tensor, weight_VD: Tensor, *, keep: bool) -> Tensor:

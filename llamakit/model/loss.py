@@ -9,6 +9,7 @@ Shape suffixes: N rows (tokens), D model width, V vocabulary.
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -54,6 +55,44 @@ def _picked(hidden: Tensor, targets: Tensor, mask: Tensor | None) -> tuple[Tenso
     return hidden[mask], targets[mask]
 
 
+def chunks(rows: int) -> Iterator[slice]:
+    """Rows whose logits exist at one time, after one another."""
+    for start in range(0, rows, ROWS_AT_ONCE):
+        yield slice(start, min(start + ROWS_AT_ONCE, rows))
+
+
+class HeadGradients:
+    """Gradients of the projection on the vocabulary, from the slopes of one chunk after another.
+
+    Args:
+        needs: whether the hidden states and the weights need one.
+    """
+
+    def __init__(self, hidden_ND: Tensor, weight_VD: Tensor, needs: tuple[bool, bool]) -> None:
+        self._hidden_ND, self._weight_VD = hidden_ND, weight_VD
+        needs_hidden, self._needs_weight = needs
+        self._of_hidden_ND = torch.empty_like(hidden_ND) if needs_hidden else None
+        self._of_weight_VD: Tensor | None = None
+
+    def add(self, rows: slice, slopes_NV: Tensor) -> None:
+        """Take in d loss / d logits of a chunk's rows."""
+        if self._of_hidden_ND is not None:
+            torch.mm(slopes_NV, self._weight_VD, out=self._of_hidden_ND[rows])
+        if self._needs_weight:
+            part_VD = slopes_NV.T @ self._hidden_ND[rows]
+            # In fp32: the roundings of many chunks would add up.
+            so_far_VD = self._of_weight_VD
+            self._of_weight_VD = part_VD.float() if so_far_VD is None else so_far_VD.add_(part_VD)
+
+    def summed(self) -> tuple[Tensor | None, Tensor | None]:
+        """(of the hidden states, of the weights), in their types; None where none is needed."""
+        if not self._needs_weight:
+            return self._of_hidden_ND, None
+        if self._of_weight_VD is None:
+            return self._of_hidden_ND, torch.zeros_like(self._weight_VD)
+        return self._of_hidden_ND, self._of_weight_VD.to(self._weight_VD.dtype)
+
+
 class _LinearCrossEntropy(torch.autograd.Function):
     """Projection and summed cross entropy in one: the gradient of a chunk is taken at once, while
     its logits exist, since the derivative of a sum does not wait for what comes after it.
@@ -69,32 +108,16 @@ class _LinearCrossEntropy(torch.autograd.Function):
         targets_N: Tensor,
         counted_N: Tensor | None,
     ) -> Tensor:
-        needs_hidden, needs_weight = ctx.needs_input_grad[:2]
-        hidden_grad_ND = torch.empty_like(hidden_ND) if needs_hidden else None
-        weight_grad_VD: Tensor | None = None
+        gradients = HeadGradients(hidden_ND, weight_VD, ctx.needs_input_grad[:2])
         total = torch.zeros((), dtype=torch.float32, device=hidden_ND.device)
-        for start in range(0, len(targets_N), ROWS_AT_ONCE):
-            rows = slice(start, start + ROWS_AT_ONCE)
+        for rows in chunks(len(targets_N)):
             h_ND, wanted_N1 = hidden_ND[rows], targets_N[rows, None]
             logits_NV = scratch("logits", len(h_ND), len(weight_VD), weight_VD, weight_VD.dtype)
             torch.mm(h_ND, weight_VD.T, out=logits_NV)
             counted_N1 = None if counted_N is None else counted_N[rows, None]
             total += _slopes_in_place(logits_NV, wanted_N1, counted_N1)
-            if hidden_grad_ND is not None:
-                torch.mm(logits_NV, weight_VD, out=hidden_grad_ND[rows])
-            if needs_weight:
-                part_VD = logits_NV.T @ h_ND
-                # In fp32: the roundings of many chunks would add up.
-                weight_grad_VD = (
-                    part_VD.float() if weight_grad_VD is None else weight_grad_VD.add_(part_VD)
-                )
-        if needs_weight:
-            weight_grad_VD = (
-                torch.zeros_like(weight_VD)
-                if weight_grad_VD is None
-                else weight_grad_VD.to(weight_VD.dtype)
-            )
-        ctx.save_for_backward(hidden_grad_ND, weight_grad_VD)
+            gradients.add(rows, logits_NV)
+        ctx.save_for_backward(*gradients.summed())
         return total
 
     @staticmethod
