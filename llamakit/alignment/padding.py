@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from llamakit.training.parallel import Parallel
+from llamakit.training.share import Share
 
 Row = Sequence[int] | NDArray[np.int32]
 
@@ -44,9 +44,9 @@ def by_length(lengths: Sequence[int], tokens: int) -> Iterator[list[int]]:
 
 
 def shared_groups(
-    lengths: Sequence[int], tokens: int, parallel: Parallel, device: torch.device
-) -> Iterator[tuple[list[int], bool]]:
-    """This process's share of rows, long and short ones alike, in groups as of `by_length`.
+    lengths: Sequence[int], tokens: int, share: Share
+) -> list[tuple[list[int], bool]]:
+    """One process's share of rows, long and short ones alike, in groups as of `by_length`.
 
     Every process gets as many groups, since sharded models talk to each other in every pass: what
     is wanting is the first row once more, told not to count.
@@ -54,12 +54,15 @@ def shared_groups(
     Returns:
         indices of rows, and whether they count.
     """
-    rank, world = parallel.rows
-    mine = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))[rank::world]
-    groups = [
-        [mine[index] for index in group]
-        for group in by_length([lengths[row] for row in mine], tokens)
-    ]
-    most = parallel.greatest(torch.tensor(len(groups), device=device))
-    for number in range(int(most)):
-        yield (groups[number], True) if number < len(groups) else ([0], False)
+    order = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
+
+    def groups(rank: int) -> list[list[int]]:
+        rows = order[rank :: share.world]
+        return [
+            [rows[index] for index in group]
+            for group in by_length([lengths[row] for row in rows], tokens)
+        ]
+
+    mine = groups(share.rank)
+    most = max(len(groups(rank)) for rank in range(share.world))
+    return [(group, True) for group in mine] + [([0], False)] * (most - len(mine))

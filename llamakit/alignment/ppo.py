@@ -243,8 +243,7 @@ class Ppo:
         weight = estimators.weight(tokens, len(rows), plan)
         losses = torch.zeros(2, dtype=torch.float64, device=self.device)
         movement = Movement(by_answer=plan.estimator == "rloo")
-        groups = shared_groups(lengths, plan.tokens_at_once, self.parallel, self.device)
-        for group, counts in groups:
+        for group, counts in shared_groups(lengths, plan.tokens_at_once, self.parallel.rows):
             picked = [rows[index] for index in group]
             part = rollouts.take(picked)
             if self.value_model is not None:

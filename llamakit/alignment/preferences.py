@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from llamakit.alignment.grades import MarginSize, margin_of, safety_labels
-from llamakit.alignment.padding import pad_right
+from llamakit.alignment.padding import pad_right, shared_groups
 from llamakit.alignment.tables import told
 from llamakit.alignment.window import fit_answers
 from llamakit.errors import InputError
@@ -209,18 +209,22 @@ class PairBatches:
         pairs: Sequence[Pair],
         *,
         batch_pairs: int,
-        micro_pairs: int,
+        tokens_at_once: int,
         epochs: int,
         seed: int,
         margin: MarginSize,
         pad: int,
         share: Share = ALONE,
     ) -> None:
-        """`share`: which process this is; it gets its share of every batch's pairs."""
+        """Args:
+            batch_pairs: pairs of a step.
+            tokens_at_once: tokens of a micro-batch, padding included; a longer pair is one alone.
+            share: which process this is; it gets its share of every batch's pairs.
+        """
         self._share = share
         self._pairs = pairs
         self._batch_pairs = batch_pairs
-        self._micro_pairs = micro_pairs
+        self._tokens_at_once = tokens_at_once
         self._seed = seed
         self._margin = margin
         self._pad = pad
@@ -230,12 +234,10 @@ class PairBatches:
     def batch(self, step: int) -> list[PairBatch]:
         """The micro-batches of a step, pairs of like length together."""
         pairs = self._picked(step)
-        pairs.sort(key=lambda pair: max(len(pair.chosen), len(pair.rejected)), reverse=True)
-        parts = self._share.micro_batches(len(pairs), self._micro_pairs)
+        lengths = [2 * max(len(pair.chosen), len(pair.rejected)) for pair in pairs]
         return [
-            # A process that has fewer than another one reads a pair that does not count.
-            self._tensors(pairs[part.start : part.stop] or pairs[:1], counts=bool(part))
-            for part in parts
+            self._tensors([pairs[index] for index in group], counts=counts)
+            for group, counts in shared_groups(lengths, self._tokens_at_once, self._share)
         ]
 
     def ids(self, step: int) -> list[str]:

@@ -50,8 +50,8 @@ class Dpo(Stage):
     """Passes over the pairs."""
     batch_pairs: Identity[Annotated[int, Ge(1)]] = 64
     """Pairs an optimizer step."""
-    micro_pairs: Identity[Annotated[int, Ge(1)]] = 8
-    """Pairs a forward pass."""
+    tokens_at_once: Identity[Annotated[int, Ge(1)]] = 2048
+    """Tokens of a forward pass, padding included; a longer pair is read alone."""
     lr: Identity[Annotated[float, Gt(0)]] = 1e-6
     """Peak learning rate; a cosine ends at a tenth of it."""
     warmup_ratio: Identity[Annotated[float, Interval(ge=0, le=1)]] = 0.1
@@ -125,7 +125,7 @@ class Dpo(Stage):
             return PairBatches(
                 some,
                 batch_pairs=size,
-                micro_pairs=self.micro_pairs,
+                tokens_at_once=self.tokens_at_once,
                 epochs=epochs,
                 seed=self.seed,
                 margin="none",

@@ -67,8 +67,8 @@ class Rm(Stage):
     """Passes over the pairs; more than one overfits."""
     batch_pairs: Identity[Annotated[int, Ge(1)]] = 512
     """Pairs an optimizer step."""
-    micro_pairs: Identity[Annotated[int, Ge(1)]] = 16
-    """Pairs a forward pass."""
+    tokens_at_once: Identity[Annotated[int, Ge(1)]] = 2048
+    """Tokens of a forward pass, padding included; a longer pair is read alone."""
     lr: Identity[Annotated[float, Gt(0)]] = 1e-5
     """Peak learning rate; a cosine ends at a tenth of it."""
     warmup_ratio: Identity[Annotated[float, Interval(ge=0, le=1)]] = 0.03
@@ -141,7 +141,7 @@ class Rm(Stage):
         batches = PairBatches(
             pairs,
             batch_pairs=self.batch_pairs,
-            micro_pairs=self.micro_pairs,
+            tokens_at_once=self.tokens_at_once,
             epochs=self.epochs,
             seed=self.seed,
             margin=self.margin,

@@ -153,7 +153,7 @@ def test_06_no_padding_in_the_reward_models_loss(
     losses = []
     for pad in (vocabulary.pad, 277):
         batches = PairBatches(
-            pairs, batch_pairs=5, micro_pairs=5, epochs=1, seed=0, margin="small", pad=pad
+            pairs, batch_pairs=5, tokens_at_once=10**6, epochs=1, seed=0, margin="small", pad=pad
         )
         losses.append(objective(1.0, 0.01)(reward_model, batches.batch(0)[0]).total)
     torch.testing.assert_close(losses[0], losses[1], rtol=0, atol=1e-6)
@@ -334,16 +334,17 @@ def test_16_losses_are_divided_by_the_whole_batch(
 ) -> None:
     rows = [preference(i, "better", [None, *SAFETY_LABELS][i % 4]) for i in range(7)]
     pairs, _ = tokenise_pairs(rows, vocabulary, 128)
-    gradients = []
-    for micro_pairs in (7, 3, 1):
+    gradients, sizes = [], []
+    for tokens in (10**6, 200, 1):
         model = copy.deepcopy(reward_model)
         batches = PairBatches(
-            pairs, batch_pairs=7, micro_pairs=micro_pairs, epochs=1, seed=0, margin="large", pad=0
-        )
+            pairs, batch_pairs=7, tokens_at_once=tokens, epochs=1, seed=0, margin="large", pad=0
+        ).batch(0)
+        sizes.append(len(batches))
         figures = accumulate(
             model,
             objective(0.5, 0.01),
-            batches.batch(0),
+            batches,
             "cpu",
             after=lambda loss: torch.autograd.backward(loss.total),
         )
@@ -354,6 +355,7 @@ def test_16_losses_are_divided_by_the_whole_batch(
                 if weight.grad is not None
             ]
         )
+    assert sizes[0] == 1 < sizes[1] < sizes[2] == 7
     for other in gradients[1:]:
         for a, b in zip(gradients[0], other, strict=True):
             torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)

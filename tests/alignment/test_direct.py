@@ -46,9 +46,9 @@ def pairs(policy: Transformer, vocabulary: Vocabulary) -> list[Pair]:
     return with_reference(policy, found, vocabulary.pad)
 
 
-def batch_of(pairs: list[Pair], pad: int, micro_pairs: int = 6) -> list[PairBatch]:
+def batch_of(pairs: list[Pair], pad: int, tokens: int = 10**6) -> list[PairBatch]:
     return PairBatches(
-        pairs, batch_pairs=6, micro_pairs=micro_pairs, epochs=1, seed=0, margin="none", pad=pad
+        pairs, batch_pairs=6, tokens_at_once=tokens, epochs=1, seed=0, margin="none", pad=pad
     ).batch(0)
 
 
@@ -116,12 +116,12 @@ def test_micro_batches_and_padding_change_no_gradient(
     policy: Transformer, vocabulary: Vocabulary, pairs: list[Pair]
 ) -> None:
     gradients = []
-    for micro_pairs, pad in ((6, vocabulary.pad), (1, vocabulary.pad), (4, 277)):
+    for tokens, pad in ((10**6, vocabulary.pad), (1, vocabulary.pad), (300, 277)):
         model = copy.deepcopy(policy)
         figures = accumulate(
             model,
             objective(0.3, 0.1),
-            batch_of(pairs, pad, micro_pairs),
+            batch_of(pairs, pad, tokens),
             "cpu",
             after=lambda loss: torch.autograd.backward(loss.total),
         )

@@ -94,7 +94,7 @@ def test_each_epoch_holds_each_pair_once(vocabulary: Vocabulary) -> None:
     rows = [row([message("user", f"What is {i}?")], index=i) for i in range(7)]
     pairs, _ = tokenise_pairs(rows, vocabulary, 128)
     batches = PairBatches(
-        pairs, batch_pairs=3, micro_pairs=2, epochs=2, seed=0, margin="small", pad=0
+        pairs, batch_pairs=3, tokens_at_once=150, epochs=2, seed=0, margin="small", pad=0
     )
     assert (batches.steps_per_epoch, batches.steps) == (3, 6)
     for epoch in range(2):
@@ -117,7 +117,7 @@ def test_processes_share_the_pairs_of_a_batch(
 
     def batches(share: Share) -> list[PairBatch]:
         return PairBatches(
-            pairs, batch_pairs=5, micro_pairs=1, epochs=1, seed=0, margin="small", pad=0,
+            pairs, batch_pairs=5, tokens_at_once=1, epochs=1, seed=0, margin="small", pad=0,
             share=share,
         ).batch(0)  # fmt: skip
 

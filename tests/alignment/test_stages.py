@@ -168,7 +168,7 @@ def test_rm_learns_pairs_that_can_be_told_apart(stocked: Store) -> None:
         kind="helpfulness",
         epochs=6,
         batch_pairs=6,
-        micro_pairs=3,
+        tokens_at_once=256,
         lr=3e-3,
         heldout_share=0.25,
         device="cpu",

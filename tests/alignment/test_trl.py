@@ -117,7 +117,7 @@ def test_reward_loss(
         128,
     )
     (batch,) = PairBatches(
-        pairs, batch_pairs=3, micro_pairs=3, epochs=1, seed=0, margin=margin, pad=0
+        pairs, batch_pairs=3, tokens_at_once=10**6, epochs=1, seed=0, margin=margin, pad=0
     ).batch(0)
     ours = objective(1.0, centring)(reward_model, batch)
     metrics: Any = {"train": {}, "eval": {}}
@@ -366,7 +366,7 @@ def test_dpo_loss(trl: Any, policy: Transformer, vocabulary: Vocabulary, beta: f
     pairs, _ = tokenise_pairs(rows, vocabulary, 128)
     (batch,) = PairBatches(
         with_reference(reference, pairs, vocabulary.pad),
-        batch_pairs=4, micro_pairs=4, epochs=1, seed=0, margin="none", pad=vocabulary.pad,
+        batch_pairs=4, tokens_at_once=10**6, epochs=1, seed=0, margin="none", pad=vocabulary.pad,
     ).batch(0)  # fmt: skip
     ours = direct.objective(beta, 0.0)(policy, batch)
     places = torch.arange(batch.ids_RL.shape[1])[None, :]

@@ -22,8 +22,6 @@ import torch
 Run = Callable[[], dict[str, float]]
 STEP = 8
 """Dialogues, pairs or episodes of an optimizer step."""
-MICRO = 2
-"""Pairs of a forward pass: on a processor few are faster, and like lengths waste less."""
 LONGEST, NEW_TOKENS = 512, 64
 
 
@@ -90,7 +88,7 @@ def llamakit_rm(folder: Path, work: dict[str, Any], dtype: str, *, lora: bool = 
 
     def run() -> dict[str, float]:
         batches = PairBatches(
-            pairs, batch_pairs=STEP, micro_pairs=MICRO, epochs=1, seed=0, margin="none",
+            pairs, batch_pairs=STEP, tokens_at_once=work.get("tokens_at_once", 2048), epochs=1, seed=0, margin="none",
             pad=vocabulary.pad,
         )  # fmt: skip
         plan = TrainingPlan(steps=batches.steps, lr=1e-5, dtype=dtype, checkpoint_every=0)  # type: ignore[arg-type]
