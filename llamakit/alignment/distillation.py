@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from llamakit.alignment.models import open_sampler
+from llamakit.alignment.answerer import Answerer
 from llamakit.alignment.preprompts import Kind, Preprompt, draw, put_before, read_preprompts
 from llamakit.alignment.prompts import Prompt, tokenise_prompts
 from llamakit.alignment.rollout import rollout
@@ -25,11 +25,9 @@ from llamakit.alignment.scoring import Judges
 from llamakit.alignment.served import Server
 from llamakit.alignment.tables import write_dialogues
 from llamakit.artifacts.frames import read_table
-from llamakit.model.generation import Sampling
 from llamakit.model.transformer import Transformer
 from llamakit.text.dialogue import render_prompt
 from llamakit.text.vocabulary import Vocabulary
-from llamakit.training.plan import Precision
 
 _STREAM = 23  # stream of random numbers
 
@@ -38,21 +36,13 @@ _STREAM = 23  # stream of random numbers
 class Distiller:
     """What a shard needs to answer and judge; small and picklable."""
 
-    model: Path
+    answerer: Answerer
     safety: Path
     preprompts: tuple[Path, ...]
     kind: Kind
     gate: bool
     """Keep only what scores higher than the original answer; else every usable answer."""
     temperature: float
-    top_p: float
-    max_new_tokens: int
-    max_prompt_tokens: int
-    seed: int
-    dtype: Precision
-    device: str
-    served: Server | None = None
-    """Where the model is served, if this process is not to sample from it."""
 
 
 @dataclass(frozen=True)
@@ -101,15 +91,8 @@ def distil_shard(shard: Shard) -> dict[str, Any]:
         counts, and for the report every prompt with both answers.
     """
     distiller = shard.distiller
-    model, judges, vocabulary = open_sampler(
-        distiller.model,
-        None,
-        distiller.safety,
-        0.5,
-        distiller.dtype,
-        distiller.device,
-        distiller.served,
-    )
+    model, vocabulary = distiller.answerer.opened()
+    judges = distiller.answerer.judges(None, distiller.safety, 0.5)
     rows = read_table(shard.prompts).to_dicts()
     cases, counts = prepare(rows, shard.first, distiller, vocabulary)
     before = answer(cases, model, judges, vocabulary, distiller, preprompted=False)
@@ -176,7 +159,7 @@ def prepare(
     drawn: list[tuple[int, Preprompt, str]] = []
     asked = []
     for place, row in enumerate(rows, start=first):
-        chance = random.Random(f"{distiller.seed}/preprompt/{place}")
+        chance = random.Random(f"{distiller.answerer.seed}/preprompt/{place}")
         preprompt = draw(preprompts, distiller.kind, row["source"], chance)
         if preprompt is None:
             counts["dropped_no_preprompt"] += 1
@@ -184,7 +167,7 @@ def prepare(
         text = preprompt.text(chance)
         drawn.append((place, preprompt, text))
         asked.append({**row, "messages": put_before(text, row["messages"])})
-    prompts, dropped = tokenise_prompts(asked, vocabulary, distiller.max_prompt_tokens)
+    prompts, dropped = tokenise_prompts(asked, vocabulary, distiller.answerer.max_prompt_tokens)
     cases = []
     for prompt in prompts:
         place, preprompt, text = drawn[prompt.row]
@@ -212,16 +195,12 @@ def answer(
     """One answer to each prompt, under its preprompt or plain, judged as one to the plain one."""
     if not cases:
         return []
-    sampling = Sampling(
-        max_new_tokens=distiller.max_new_tokens,
-        temperature=distiller.temperature,
-        top_p=distiller.top_p,
-        top_k=0,
-    )
+    answerer = distiller.answerer
+    sampling = answerer.sampling(distiller.temperature)
     asked = [case.preprompted.ids if preprompted else case.plain.ids for case in cases]
     # The same random numbers for both: where the preprompt says nothing to the model, the answer
     # is the same, and is not learnt from.
-    keys = [(distiller.seed, _STREAM, case.place) for case in cases]
+    keys = [(answerer.seed, _STREAM, case.place) for case in cases]
     rollouts = rollout(model, vocabulary, asked, 1, sampling, keys=keys)
     rows = [
         case.plain.ids + row[len(ids) :]

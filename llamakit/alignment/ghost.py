@@ -14,24 +14,21 @@ import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
+from llamakit.alignment.answerer import Answerer
 from llamakit.alignment.constraints import Constraint, Instruction, combine, read_constraints
 from llamakit.alignment.rollout import rollout
 from llamakit.alignment.served import Server
 from llamakit.alignment.tables import write_dialogues
 from llamakit.artifacts.frames import read_table
 from llamakit.errors import InputError
-from llamakit.model.generation import Sampling
 from llamakit.model.transformer import Transformer
-from llamakit.model.weights import load_model, load_vocabulary
 from llamakit.text.checks import holds
 from llamakit.text.dialogue import Message, render_prompt
 from llamakit.text.instruction import attach
 from llamakit.text.vocabulary import Vocabulary
-from llamakit.training.plan import Precision
 
 _STREAM = 21  # stream of random numbers
 SAMPLES_PER_SHARD = 2
@@ -45,7 +42,7 @@ Remind = Literal["every", "first"]
 class Synthesis:
     """What a shard needs to write its dialogues; small and picklable."""
 
-    model: Path
+    answerer: Answerer
     constraints: tuple[Path, ...]
     min_turns: int
     max_turns: int
@@ -59,14 +56,6 @@ class Synthesis:
     keep: Filter
     cut: Cut
     temperature: float
-    top_p: float
-    max_new_tokens: int
-    max_prompt_tokens: int
-    seed: int
-    dtype: Precision
-    device: str
-    served: Server | None = None
-    """Where the model is served, if this process is not to sample from it."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +130,8 @@ def synthesise_shard(shard: Shard) -> dict[str, Any]:
         counts, and how often the teacher obeyed, as [obeyed, checked] by turn and by family.
     """
     synthesis = shard.synthesis
-    model, vocabulary, constraints = _opened(synthesis)
+    model, vocabulary = synthesis.answerer.opened()
+    constraints = read_constraints(synthesis.constraints)
     counts: Counter[str] = Counter()
     sessions = []
     for index, row in enumerate(read_table(shard.dialogues).to_dicts()):
@@ -188,7 +178,7 @@ def begin(
     users = [one["content"] for one in messages if one["role"] == "user"][: synthesis.max_turns]
     if len(users) < synthesis.min_turns:
         return None
-    chance = random.Random(f"{synthesis.seed}/instruction/{place}")
+    chance = random.Random(f"{synthesis.answerer.seed}/instruction/{place}")
     plain = chance.random() < synthesis.plain_share
     return Session(
         id=row["id"],
@@ -212,12 +202,8 @@ def answer(
     A session ends early when its next prompt leaves no room for an answer, or when an answer does
     not end by itself, is empty or holds a chat tag: what follows a broken answer is no dialogue.
     """
-    sampling = Sampling(
-        max_new_tokens=synthesis.max_new_tokens,
-        temperature=synthesis.temperature,
-        top_p=synthesis.top_p,
-        top_k=0,
-    )
+    answerer = synthesis.answerer
+    sampling = answerer.sampling(synthesis.temperature)
     for turn in range(synthesis.max_turns):
         open_ones: list[Session] = []
         prompts: list[list[int]] = []
@@ -229,14 +215,14 @@ def answer(
             except InputError:
                 session.ended = "not_renderable"
                 continue
-            if len(ids) > synthesis.max_prompt_tokens:
+            if len(ids) > answerer.max_prompt_tokens:
                 session.ended = "no_room_left"
                 continue
             open_ones.append(session)
             prompts.append(ids)
         if not open_ones:
             return
-        keys = [(synthesis.seed, _STREAM, session.place, turn) for session in open_ones]
+        keys = [(answerer.seed, _STREAM, session.place, turn) for session in open_ones]
         rollouts = rollout(model, vocabulary, prompts, 1, sampling, keys=keys)
         usable = rollouts.usable()
         for session, text, fits in zip(open_ones, rollouts.texts, usable, strict=True):
@@ -258,7 +244,7 @@ def training_rows(session: Session, synthesis: Synthesis) -> list[dict[str, Any]
         looked_at = {"none": [], "last": [length - 1], "all": range(length)}[synthesis.keep]
         if not all(kept for turn in looked_at for _, kept in session.obeyed(turn)):
             continue
-        chance = random.Random(f"{synthesis.seed}/short/{session.place}/{length}")
+        chance = random.Random(f"{synthesis.answerer.seed}/short/{session.place}/{length}")
         short = session.instruction is not None and chance.random() < synthesis.shorten_prob
         rows.append(
             {
@@ -271,22 +257,6 @@ def training_rows(session: Session, synthesis: Synthesis) -> list[dict[str, Any]
             }
         )
     return rows
-
-
-def forget_models() -> None:
-    """Let go of the model that shards of this process shared."""
-    _opened.cache_clear()
-
-
-@lru_cache(maxsize=1)
-def _opened(
-    synthesis: Synthesis,
-) -> tuple[Transformer | Server, Vocabulary, list[Constraint]]:
-    """Opened once a process, not once a shard."""
-    model: Transformer | Server | None = synthesis.served
-    if model is None:
-        model = load_model(synthesis.model, synthesis.dtype, synthesis.device).eval()
-    return model, load_vocabulary(synthesis.model), read_constraints(synthesis.constraints)
 
 
 def _tally(counts: dict[str, list[int]], key: str, kept: bool) -> None:

@@ -7,7 +7,6 @@ from functools import cache, lru_cache
 from pathlib import Path
 
 from llamakit.alignment.scoring import Judges
-from llamakit.alignment.served import Server
 from llamakit.errors import InputError, UsageError
 from llamakit.model.transformer import Transformer
 from llamakit.model.weights import load_config, load_model, load_reward_model, load_vocabulary
@@ -76,27 +75,9 @@ def open_judges(
     return Judges(models[0], models[1], threshold, vocabulary.pad, vocabulary.eos, parallel)
 
 
-@lru_cache(maxsize=1)
-def open_sampler(
-    model: Path,
-    helpfulness: Path | None,
-    safety: Path | None,
-    threshold: float,
-    dtype: Precision,
-    device: str,
-    served: Server | None = None,
-) -> tuple[Transformer | Server, Judges, Vocabulary]:
-    """A model to sample from, or where it is served, and its judges; opened once a process and not
-    once a shard.
-    """
-    vocabulary = load_vocabulary(model)
-    judges = open_judges(helpfulness, safety, threshold, vocabulary, dtype=dtype, device=device)
-    return served or load_model(model, dtype, device).eval(), judges, vocabulary
-
-
 @cache
-def open_variant(model: Path, dtype: Precision, device: str) -> Transformer:
-    """One of several models to sample from, opened once a process."""
+def open_model(model: Path, dtype: Precision, device: str) -> Transformer:
+    """A model to sample from, opened once a process and not once a shard."""
     return load_model(model, dtype, device).eval()
 
 
@@ -109,13 +90,12 @@ def open_shared_judges(
     dtype: Precision,
     device: str,
 ) -> Judges:
-    """The reward models that judge all variants, opened once a process."""
+    """The reward models that judge what is sampled, opened once a process."""
     vocabulary = load_vocabulary(vocabulary_of)
     return open_judges(helpfulness, safety, threshold, vocabulary, dtype=dtype, device=device)
 
 
 def forget_models() -> None:
     """Let go of the models that shards of this process shared."""
-    open_sampler.cache_clear()
-    open_variant.cache_clear()
+    open_model.cache_clear()
     open_shared_judges.cache_clear()

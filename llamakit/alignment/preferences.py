@@ -217,9 +217,9 @@ class PairBatches:
         share: Share = ALONE,
     ) -> None:
         """Args:
-            batch_pairs: pairs of a step.
-            tokens_at_once: tokens of a micro-batch, padding included; a longer pair is one alone.
-            share: which process this is; it gets its share of every batch's pairs.
+        batch_pairs: pairs of a step.
+        tokens_at_once: tokens of a micro-batch, padding included; a longer pair is one alone.
+        share: which process this is; it gets its share of every batch's pairs.
         """
         self._share = share
         self._pairs = pairs

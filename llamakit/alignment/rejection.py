@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from llamakit.alignment.models import open_sampler
+from llamakit.alignment.answerer import Answerer
 from llamakit.alignment.pool import Key, judged, prompt_key
 from llamakit.alignment.prompts import Prompt, tokenise_prompts
 from llamakit.alignment.rollout import rollout
@@ -20,10 +20,8 @@ from llamakit.alignment.scoring import Judges
 from llamakit.alignment.served import Server
 from llamakit.alignment.tables import write_dialogues
 from llamakit.artifacts.frames import read_table
-from llamakit.model.generation import Sampling
 from llamakit.model.transformer import Transformer
 from llamakit.text.vocabulary import Vocabulary
-from llamakit.training.plan import Precision
 
 _STREAM = 20  # stream of random numbers
 SAMPLES_PER_SHARD = 2
@@ -33,23 +31,15 @@ SAMPLES_PER_SHARD = 2
 class Sampler:
     """What a shard needs to sample and judge; small and picklable."""
 
-    model: Path
+    answerer: Answerer
     helpfulness: Path | None
     safety: Path | None
     k: int
     temperatures: tuple[float, ...]
     """Answer j of a prompt is sampled at temperature j modulo their number."""
-    top_p: float
-    max_new_tokens: int
-    max_prompt_tokens: int
     threshold: float
-    seed: int
-    dtype: Precision
-    device: str
     sampled: int
     """Prompts to sample for; those after them have winners of earlier rounds only."""
-    served: Server | None = None
-    """Where the model is served, if this process is not to sample from it."""
 
 
 @dataclass(frozen=True)
@@ -84,17 +74,11 @@ def sample_shard(shard: Shard) -> dict[str, Any]:
         counts, and for the report every candidate's score and temperature by prompt.
     """
     sampler = shard.sampler
-    model, judges, vocabulary = open_sampler(
-        sampler.model,
-        sampler.helpfulness,
-        sampler.safety,
-        sampler.threshold,
-        sampler.dtype,
-        sampler.device,
-        sampler.served,
-    )
+    answerer = sampler.answerer
+    model, vocabulary = answerer.opened()
+    judges = answerer.judges(sampler.helpfulness, sampler.safety, sampler.threshold)
     rows = read_table(shard.prompts).to_dicts()
-    prompts, counts = tokenise_prompts(rows, vocabulary, sampler.max_prompt_tokens)
+    prompts, counts = tokenise_prompts(rows, vocabulary, answerer.max_prompt_tokens)
     places = [shard.first + prompt.row for prompt in prompts]
     asked = sum(place < sampler.sampled for place in places)
     candidates = sample_candidates(
@@ -155,7 +139,8 @@ def _pooled(
     """Winners of earlier rounds by prompt, scored by the reward models of this one."""
     if shard.pool is None:
         return {}
-    room = shard.sampler.max_prompt_tokens + shard.sampler.max_new_tokens
+    answerer = shard.sampler.answerer
+    room = answerer.max_prompt_tokens + answerer.max_new_tokens
     found = judged(shard.pool, judges, vocabulary, room, counts)
     counts["pooled"] = sum(map(len, found.values()))
     return {
@@ -183,19 +168,13 @@ def sample_candidates(
         slots = range(turn, sampler.k, len(sampler.temperatures))
         if not slots or not prompts:
             continue
-        sampling = Sampling(
-            max_new_tokens=sampler.max_new_tokens,
-            temperature=temperature,
-            top_p=sampler.top_p,
-            top_k=0,
-        )
         rollouts = rollout(
             model,
             vocabulary,
             [prompt.ids for prompt in prompts],
             len(slots),
-            sampling,
-            keys=[(sampler.seed, _STREAM, place, turn) for place in places],
+            sampler.answerer.sampling(temperature),
+            keys=[(sampler.answerer.seed, _STREAM, place, turn) for place in places],
         )
         owners = rollouts.prompt_B.tolist()
         scores = judges(rollouts.rows(), [prompts[owner].safety for owner in owners])

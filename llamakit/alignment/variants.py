@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from llamakit.alignment.models import open_shared_judges, open_variant
+from llamakit.alignment.models import open_model, open_shared_judges
 from llamakit.alignment.prompts import Prompt, tokenise_prompts
 from llamakit.alignment.rollout import rollout, writable
 from llamakit.artifacts.frames import MESSAGES, Schema, read_table, write_table
@@ -166,7 +166,7 @@ def _sampled(
             wanted.setdefault(variant, []).append((index, slot))
     for (model, temperature), tasks in sorted(wanted.items()):
         rollouts = rollout(
-            open_variant(variants.models[model], variants.dtype, variants.device),
+            open_model(variants.models[model], variants.dtype, variants.device),
             vocabulary,
             [prompts[index].ids for index, _ in tasks],
             1,

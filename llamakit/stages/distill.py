@@ -9,7 +9,7 @@ from llamakit.artifacts.draft import Draft
 from llamakit.artifacts.kinds import Dialogues, Model, RewardModel
 from llamakit.errors import InputError
 from llamakit.stages.fields import Execution, Files, Identity, Input, Inputs
-from llamakit.stages.sampled import sample_in_shards, served_by
+from llamakit.stages.sampled import answerer_of, sample_in_shards
 from llamakit.stages.stage import Outcome, Stage
 
 
@@ -73,35 +73,21 @@ class Distill(Stage):
     def run(self, draft: Draft[Dialogues]) -> Outcome:
         from llamakit.alignment import distillation
         from llamakit.alignment.distill_report import compared, distillation_page, figures
-        from llamakit.alignment.models import (
-            forget_models,
-            prompt_room,
-            require_same_vocabulary,
-        )
+        from llamakit.alignment.models import forget_models, require_same_vocabulary
         from llamakit.alignment.preprompts import preprompt_files, read_preprompts
         from llamakit.alignment.tables import read_rows
-        from llamakit.training.machine import pick_device, warn_of_slow_bf16
 
         files = preprompt_files([file.path for file in draft.files(self.preprompts)])
         read_preprompts(files)  # a broken line is told before anything is sampled
-        device = pick_device(self.device)
-        warn_of_slow_bf16(self.dtype, device, draft.events)
         model, safety = draft.input(self.model).path, draft.input(self.safety).path
         require_same_vocabulary([model, safety])
         distiller = distillation.Distiller(
-            model=model,
-            served=served_by(self, model, device, draft.events),
+            answerer=answerer_of(self, draft, [safety]),
             safety=safety,
             preprompts=tuple(files),
             kind=self.preprompt,
             gate=self.gate,
             temperature=self.temperature,
-            top_p=self.top_p,
-            max_new_tokens=self.max_new_tokens,
-            max_prompt_tokens=prompt_room(model, [safety], self.max_new_tokens, self.command()),
-            seed=self.seed,
-            dtype=self.dtype,
-            device=device,
         )
         rows = read_rows([version.path / "data" for version in draft.inputs(self.prompts)])
         adversarial = [row for row in rows if row["safety"]]

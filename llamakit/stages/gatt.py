@@ -9,7 +9,7 @@ from llamakit.artifacts.draft import Draft
 from llamakit.artifacts.kinds import Dialogues, Model
 from llamakit.errors import UsageError
 from llamakit.stages.fields import Execution, Files, Identity, Input, Inputs
-from llamakit.stages.sampled import sample_in_shards, served_by
+from llamakit.stages.sampled import answerer_of, sample_in_shards
 from llamakit.stages.stage import Outcome, Stage
 from llamakit.wording import counted
 
@@ -85,10 +85,9 @@ class Gatt(Stage):
     def run(self, draft: Draft[Dialogues]) -> Outcome:
         from llamakit.alignment import ghost
         from llamakit.alignment.constraints import constraint_files, read_constraints
-        from llamakit.alignment.models import prompt_room
+        from llamakit.alignment.models import forget_models
         from llamakit.alignment.sampling_report import adherence, ghost_page
         from llamakit.alignment.tables import read_rows
-        from llamakit.training.machine import pick_device, warn_of_slow_bf16
 
         if self.max_turns < self.min_turns:
             raise UsageError(
@@ -96,12 +95,8 @@ class Gatt(Stage):
             )
         files = constraint_files([file.path for file in draft.files(self.constraints)])
         read_constraints(files)  # a broken line is told before anything is sampled
-        device = pick_device(self.device)
-        warn_of_slow_bf16(self.dtype, device, draft.events)
-        model = draft.input(self.model).path
         synthesis = ghost.Synthesis(
-            model=model,
-            served=served_by(self, model, device, draft.events),
+            answerer=answerer_of(self, draft, judges=[]),
             constraints=tuple(files),
             min_turns=self.min_turns,
             max_turns=self.max_turns,
@@ -112,12 +107,6 @@ class Gatt(Stage):
             keep=self.keep,
             cut=self.cut,
             temperature=self.temperature,
-            top_p=self.top_p,
-            max_new_tokens=self.max_new_tokens,
-            max_prompt_tokens=prompt_room(model, [], self.max_new_tokens, self.command()),
-            seed=self.seed,
-            dtype=self.dtype,
-            device=device,
         )
         rows = read_rows([version.path / "data" for version in draft.inputs(self.dialogues)])
         results, counts = sample_in_shards(
@@ -128,7 +117,7 @@ class Gatt(Stage):
             label="gatt",
             size=self.shard_dialogues,
             workers=self.workers,
-            forget=ghost.forget_models,
+            forget=forget_models,
         )
         with draft.writing("log/report.html") as path:
             path.write_text(ghost_page(results, counts), encoding="utf-8")

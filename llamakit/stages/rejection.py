@@ -9,7 +9,7 @@ from llamakit.artifacts.draft import Draft
 from llamakit.artifacts.kinds import Dialogues, Model, RewardModel
 from llamakit.errors import UsageError
 from llamakit.stages.fields import Execution, Identity, Input, Inputs
-from llamakit.stages.sampled import sample_in_shards, served_by
+from llamakit.stages.sampled import answerer_of, sample_in_shards
 from llamakit.stages.stage import Outcome, Stage
 
 
@@ -72,15 +72,10 @@ class Rejection(Stage):
 
     def run(self, draft: Draft[Dialogues]) -> Outcome:
         from llamakit.alignment import rejection
-        from llamakit.alignment.models import (
-            forget_models,
-            prompt_room,
-            require_same_vocabulary,
-        )
+        from llamakit.alignment.models import forget_models, require_same_vocabulary
         from llamakit.alignment.pool import deal, lone_prompts
         from llamakit.alignment.sampling_report import rejection_page
         from llamakit.alignment.tables import read_rows
-        from llamakit.training.machine import pick_device, warn_of_slow_bf16
 
         model = draft.input(self.model).path
         helpfulness = draft.input(self.helpfulness).path if self.helpfulness else None
@@ -93,28 +88,19 @@ class Rejection(Stage):
                 fix="Give helpfulness, safety or both.",
             )
         require_same_vocabulary([model, *judges])
-        device = pick_device(self.device)
-        warn_of_slow_bf16(self.dtype, device, draft.events)
+        answerer = answerer_of(self, draft, judges)
         asked = read_rows([version.path / "data" for version in draft.inputs(self.prompts)])
         asked = asked[: self.limit]
         pooled = read_rows([version.path / "data" for version in draft.inputs(self.pool)])
         rows = [*asked, *lone_prompts(asked, pooled)]
         pools = deal(rows, pooled, draft.work / f"pool-{self.shard_prompts}", self.shard_prompts)
-        served = served_by(self, model, device, draft.events)
         sampler = rejection.Sampler(
-            model=model,
-            served=served,
+            answerer=answerer,
             helpfulness=helpfulness,
             safety=safety,
             k=self.k,
             temperatures=tuple(self.temperatures),
-            top_p=self.top_p,
-            max_new_tokens=self.max_new_tokens,
-            max_prompt_tokens=prompt_room(model, judges, self.max_new_tokens, self.command()),
             threshold=self.safety_threshold,
-            seed=self.seed,
-            dtype=self.dtype,
-            device=device,
             sampled=len(asked),
         )
         results, counts = sample_in_shards(

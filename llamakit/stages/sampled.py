@@ -11,6 +11,7 @@ from llamakit.errors import InputError, LlamakitError, UsageError
 from llamakit.events import Events
 
 if TYPE_CHECKING:
+    from llamakit.alignment.answerer import Answerer
     from llamakit.alignment.served import Server
     from llamakit.artifacts.draft import Draft
     from llamakit.stages.distill import Distill
@@ -111,16 +112,42 @@ def sample_in_shards(
     return results, counts
 
 
-def served_by(
-    stage: Rejection | Distill | Gatt, model: Path, device: str, events: Events
-) -> Server | None:
-    """The vLLM server that a stage names, found to serve the very model; None for this process.
+def answerer_of(
+    stage: Rejection | Distill | Gatt, draft: Draft[Dialogues], judges: Sequence[Path]
+) -> Answerer:
+    """The model that a stage samples from, as its settings have it.
+
+    Args:
+        judges: folders of the reward models that are to read its answers.
 
     Raises:
-        UsageError: there is none where one is needed, or one where none is.
-        InputError: it serves another model.
-        LlamakitError: it cannot be reached.
+        UsageError: answers leave no room for a prompt, or a server is named amiss.
+        InputError: the server serves another model.
+        LlamakitError: the server cannot be reached.
     """
+    from llamakit.alignment.answerer import Answerer
+    from llamakit.alignment.models import prompt_room
+    from llamakit.training.machine import pick_device, warn_of_slow_bf16
+
+    device = pick_device(stage.device)
+    warn_of_slow_bf16(stage.dtype, device, draft.events)
+    model = draft.input(stage.model).path
+    return Answerer(
+        model=model,
+        top_p=stage.top_p,
+        max_new_tokens=stage.max_new_tokens,
+        max_prompt_tokens=prompt_room(model, judges, stage.max_new_tokens, stage.command()),
+        seed=stage.seed,
+        dtype=stage.dtype,
+        device=device,
+        served=_served_by(stage, model, device, draft.events),
+    )
+
+
+def _served_by(
+    stage: Rejection | Distill | Gatt, model: Path, device: str, events: Events
+) -> Server | None:
+    """The vLLM server that a stage names, found to serve the very model; None for this process."""
     given = {"server": stage.server, "served_model": stage.served_model}
     if stage.engine == "llamakit":
         if idle := [name for name, value in given.items() if value is not None]:

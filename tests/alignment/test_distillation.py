@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from llamakit.alignment.answerer import Answerer
 from llamakit.alignment.distill_report import figures
 from llamakit.alignment.distillation import Answer, Case, Distiller, answer, prepare, verdict
 from llamakit.alignment.preprompts import (
@@ -51,10 +52,13 @@ def listed(tmp_path: Path) -> Path:
 
 
 def distiller(listed: Path, kind: Kind = "category", room: int = 100) -> Distiller:
-    return Distiller(
-        model=Path("-"), safety=Path("-"), preprompts=(listed,), kind=kind, gate=True,
-        temperature=1.0, top_p=1.0, max_new_tokens=12, max_prompt_tokens=room, seed=0,
+    answerer = Answerer(
+        model=Path("-"), top_p=1.0, max_new_tokens=12, max_prompt_tokens=room, seed=0,
         dtype="fp32", device="cpu",
+    )  # fmt: skip
+    return Distiller(
+        answerer=answerer, safety=Path("-"), preprompts=(listed,), kind=kind, gate=True,
+        temperature=1.0,
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from llamakit.alignment.answerer import Answerer
 from llamakit.alignment.constraints import Constraint, Instruction, combine, read_constraints
 from llamakit.alignment.ghost import Session, Synthesis, begin, training_rows
 from llamakit.errors import InputError
@@ -19,11 +20,14 @@ ROWING = Constraint("c", "You enjoy rowing.", "Hobby: rowing", "hobby", None)
 
 
 def synthesis(**changes: object) -> Synthesis:
+    answerer = Answerer(
+        model=Path("-"), top_p=1.0, max_new_tokens=8, max_prompt_tokens=120, seed=0, dtype="fp32",
+        device="cpu",
+    )  # fmt: skip
     settings: dict[str, object] = {
-        "model": Path("-"), "constraints": (), "min_turns": 1, "max_turns": 4,
+        "answerer": answerer, "constraints": (), "min_turns": 1, "max_turns": 4,
         "max_constraints": 2, "shorten_prob": 0.0, "plain_share": 0.0, "remind": "every",
-        "keep": "none", "cut": "end", "temperature": 1.0, "top_p": 1.0, "max_new_tokens": 8,
-        "max_prompt_tokens": 120, "seed": 0, "dtype": "fp32", "device": "cpu",
+        "keep": "none", "cut": "end", "temperature": 1.0,
     }  # fmt: skip
     return Synthesis(**(settings | changes))  # type: ignore[arg-type]
 

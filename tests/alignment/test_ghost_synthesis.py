@@ -9,7 +9,9 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from llamakit.alignment.ghost import Shard, Synthesis, forget_models, synthesise_shard
+from llamakit.alignment.answerer import Answerer
+from llamakit.alignment.ghost import Shard, Synthesis, synthesise_shard
+from llamakit.alignment.models import forget_models
 from llamakit.alignment.padding import pad_right
 from llamakit.alignment.tables import write_dialogues
 from llamakit.artifacts.frames import read_table
@@ -101,12 +103,15 @@ def test_equals_a_slow_loop(
         for number, users in enumerate(TALKS)
     ]
     write_dialogues(tmp_path / "talks.parquet", rows)
+    answerer = Answerer(
+        model=tmp_path / "model", top_p=1.0, max_new_tokens=32, max_prompt_tokens=224, seed=0,
+        dtype="fp32", device="cpu",
+    )  # fmt: skip
     settings: dict[str, Any] = {
-        "model": tmp_path / "model", "constraints": (tmp_path / "constraints.jsonl",),
+        "answerer": answerer, "constraints": (tmp_path / "constraints.jsonl",),
         "min_turns": 2, "max_turns": 3, "max_constraints": 1, "shorten_prob": 0.0,
         "plain_share": 0.0, "remind": remind, "keep": "none", "cut": "every",
-        "temperature": 0.0, "top_p": 1.0, "max_new_tokens": 32, "max_prompt_tokens": 224,
-        "seed": 0, "dtype": "fp32", "device": "cpu",
+        "temperature": 0.0,
     }  # fmt: skip
     try:
         found = synthesise_shard(
