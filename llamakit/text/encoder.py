@@ -1,32 +1,40 @@
 """Encode whole corpora: a word that was met before is looked up, not encoded again.
 
-No piece of a vocabulary learned by `train_vocabulary`, or of Llama 2's, holds a space after
-another character, nor a line break. Byte-pair encoding merges neighbours only into pieces, so it
-never merges across such a place: a text may be cut there and its segments be encoded one by one,
-with exactly the ids of the whole. Segments repeat, so most are found in a dictionary.
+Byte-pair encoding merges neighbours only into pieces of the vocabulary. Where two characters stand
+side by side that do so in no piece, nothing is ever merged across: a text may be cut there and its
+segments be encoded one by one, with exactly the ids of the whole. That is before every space, on
+both sides of a digit, after most signs, between most characters of scripts without spaces.
+Segments repeat, so most are found in a table; SentencePiece encodes the others.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, filterfalse, pairwise
+from itertools import chain, pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
+from llamakit.text import segment_kernel as kernel
 from llamakit.text.tokens import token_dtype
 from llamakit.text.vocabulary import SPACE, Vocabulary
 
-# A run of spaces, or of line breaks, and what follows up to the next. All of a text is covered,
-# since it begins with the dummy space.
-_SEGMENT = re.compile(rf"[ {SPACE}]+[^ {SPACE}\n]*|\n+[^ {SPACE}\n]*")
-_BEGIN = re.compile(rf"(?<![ {SPACE}])[ {SPACE}]|(?<!\n)\n")
+U8 = NDArray[np.uint8]
+U32 = NDArray[np.uint32]
+I64 = NDArray[np.int64]
 
 BATCH_CHARACTERS = 1 << 20
-"""Text is cut into segments so much at a time: bounds the memory, also for a long document."""
-DICTIONARY_BYTES = 150_000_000
-"""The dictionary starts anew when it holds about so much."""
-_ENTRY_BYTES = 120
+"""Texts are worked on so much at a time; a longer one alone."""
+WINDOW = 1 << 18
+"""Segments found at a time, whatever a text's length: bounds the memory."""
+WORDS = 1 << 20
+"""Words of the table; when it is full it starts anew."""
+KEY_BYTES = 1 << 24
+"""Bytes of all words of the table."""
+_TEXT_BYTES = 4096
+"""New words are given to SentencePiece in texts of about so much."""
+_LINE_BREAK = 3 + 0x0A
+"""Its id where no piece holds one: that of the byte."""
 
 
 class Encoder:
@@ -35,13 +43,8 @@ class Encoder:
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
         self._dtype = token_dtype(vocabulary.size)
-        self._bos, self._eos = (
-            np.array([special], self._dtype).tobytes()
-            for special in (vocabulary.bos, vocabulary.eos)
-        )
-        self._known: dict[str, bytes] = {}
-        self._held = 0
-        self._cut = can_be_cut(vocabulary)
+        together = characters_together(vocabulary)
+        self._table = None if together is None else Table(vocabulary, together)
 
     @property
     def bytes_per_token(self) -> int:
@@ -50,51 +53,125 @@ class Encoder:
 
     def encode(self, texts: Iterable[str]) -> Iterator[bytes]:
         """For each text BOS, the ids that `Vocabulary.encode` gives, EOS."""
+        bos, eos = self._vocabulary.bos, self._vocabulary.eos
         for batch in _batches(texts):
-            if not self._cut:
-                found = self._packed(batch, skip=0)
-            elif len(batch[0]) > BATCH_CHARACTERS:
-                windows = _windows(" " + batch[0])
-                found = [b"".join(ids for window in windows for ids in self._joined([window]))]
-            else:
-                found = self._joined([" " + text if text else "" for text in batch])
-            for ids in found:
-                yield self._bos + ids + self._eos
-
-    def _joined(self, texts: Sequence[str]) -> list[bytes]:
-        """Ids of texts that begin with their dummy space, or where a segment does."""
-        segmented = [_SEGMENT.findall(text) for text in texts]
-        self._learn(segmented)
-        return [b"".join(map(self._known.__getitem__, segments)) for segments in segmented]
-
-    def _learn(self, segmented: list[list[str]]) -> None:
-        if self._held > DICTIONARY_BYTES:
-            self._known, self._held = {}, 0
-        unknown = filterfalse(self._known.__contains__, chain.from_iterable(segmented))
-        new = list(dict.fromkeys(unknown))
-        # Before each a line break, which joins with nothing, and away with its ids: SentencePiece
-        # would put a dummy space before the segment.
-        before = len(self._vocabulary.encode("\n"))
-        self._known.update(
-            zip(new, self._packed(["\n" + each for each in new], before), strict=True)
-        )
-        self._held += sum(map(len, new)) + _ENTRY_BYTES * len(new)
-
-    def _packed(self, texts: Sequence[str], skip: int) -> list[bytes]:
-        """Ids of each text without the first `skip`."""
-        encoded = self._vocabulary.encode_batch(texts)
-        size = self._dtype.itemsize
-        ends = [0, *np.cumsum([size * len(ids) for ids in encoded]).tolist()]
-        flat = np.fromiter(chain.from_iterable(encoded), self._dtype).tobytes()
-        return [flat[begin + size * skip : end] for begin, end in pairwise(ends)]
+            if self._table is not None:
+                yield from self._table.encode(batch)
+                continue
+            for ids in self._vocabulary.encode_batch(batch):
+                yield np.array([bos, *ids, eos], self._dtype).tobytes()
 
 
-def can_be_cut(vocabulary: Vocabulary) -> bool:
-    """Whether no piece reaches over a place where a segment begins, and no character is unknown."""
-    learned = (vocabulary.piece(i) for i in range(vocabulary.size) if vocabulary.is_learned(i))
-    return vocabulary.has_bytes and not any(
-        "\n" in piece or SPACE in piece.lstrip(SPACE) for piece in learned
-    )
+class Table:
+    """Words that were met, and their ids: the arrays of `segment_kernel`."""
+
+    def __init__(self, vocabulary: Vocabulary, together: U8) -> None:
+        self._vocabulary = vocabulary
+        self._together = together
+        dtype = token_dtype(vocabulary.size)
+        self._join = kernel.join_u16 if dtype.itemsize == 2 else kernel.join_u32
+        self._keys = np.empty(KEY_BYTES, np.uint8)
+        self._key_begins = np.empty(WORDS + 1, np.int64)
+        self._ids = np.empty(2 * WORDS, dtype)
+        self._id_begins = np.empty(WORDS + 1, np.int64)
+        self._found = np.empty(WINDOW, np.int32)
+        self._fresh = np.empty((WINDOW, 2), np.int64)
+        self._state = np.zeros(kernel.STATE, np.int64)
+        self._forget()
+
+    def _forget(self) -> None:
+        """Begin anew, with the two words that stand for a document's ends."""
+        self._slots: U32 = np.zeros(2 * WORDS, np.uint32)
+        self._key_begins[:3] = 0
+        self._ids[:2] = self._vocabulary.bos, self._vocabulary.eos
+        self._id_begins[:3] = 0, 1, 2
+        self._state[[kernel.WORDS, kernel.USED]] = 2, 0
+
+    def encode(self, texts: Sequence[str]) -> Iterator[bytes]:
+        """For each text BOS, its ids, EOS."""
+        encoded = [b" " + text.encode() if text else b"" for text in texts]
+        data = b"".join(encoded)
+        ends = np.cumsum([len(text) for text in encoded], dtype=np.int64)
+        self._state[[kernel.PLACE, kernel.DOCUMENT]] = 0
+        begun = b""
+        while self._state[kernel.DOCUMENT] < len(ends):
+            *whole, rest = self._window(data, ends)
+            for document in whole:
+                yield begun + document
+                begun = b""
+            begun += rest
+
+    def _window(self, data: bytes, ends: I64) -> list[bytes]:
+        """Ids of the segments that come next, cut where documents end."""
+        kernel.look_up(
+            np.frombuffer(data, np.uint8), ends, self._together, self._state, self._slots,
+            self._keys, self._key_begins, self._found, self._fresh,
+        )  # fmt: skip
+        n_found, n_fresh = self._state[[kernel.FOUND, kernel.FRESH]].tolist()
+        if not n_found:
+            self._forget()
+            return [b""]
+        if n_fresh:
+            self._learn([data[begin:end] for begin, end in self._fresh[:n_fresh].tolist()])
+        found = self._found[:n_found]
+        stops = np.cumsum(self._id_begins[found + 1] - self._id_begins[found])
+        out = np.empty(int(stops[-1]), self._ids.dtype)
+        self._join(found, self._id_begins, self._ids, out)
+        packed = out.tobytes()
+        cuts = (out.itemsize * stops[found == kernel.END]).tolist()
+        return [packed[begin:end] for begin, end in pairwise([0, *cuts, len(packed)])]
+
+    def _learn(self, segments: Sequence[bytes]) -> None:
+        """Keep the ids of the newest words."""
+        encoded, lengths = _encoded(segments, self._vocabulary)
+        words = int(self._state[kernel.WORDS])
+        first = words - len(segments)
+        begin = int(self._id_begins[first])
+        end = begin + len(encoded)
+        if end > len(self._ids):
+            self._ids = np.concatenate([self._ids, np.empty(end, self._ids.dtype)])
+        self._ids[begin:end] = encoded
+        self._id_begins[first + 1 : words + 1] = begin + np.cumsum(lengths)
+
+
+def _encoded(segments: Sequence[bytes], vocabulary: Vocabulary) -> tuple[I64, I64]:
+    """Ids of segments one after another, and how many each has.
+
+    SentencePiece gets texts of many, a line break before and after each: it joins with nothing and
+    is found by its id. (A line break in no piece is a segment of its own.)
+    """
+    sizes = np.cumsum([len(segment) for segment in segments])
+    firsts = np.flatnonzero(np.diff(sizes // _TEXT_BYTES, prepend=-1)).tolist()
+    bounds = [*firsts, len(segments)]
+    texts = [
+        b"\n".join([b"", *segments[first:end], b""]).decode() for first, end in pairwise(bounds)
+    ]
+    ids = np.fromiter(chain.from_iterable(vocabulary.encode_batch(texts)), np.int64)
+    breaks = np.flatnonzero(ids == _LINE_BREAK)
+    # A text has a line break for each of its segments and one more, and those that are segments.
+    own = np.array([segment == b"\n" for segment in segments])
+    after = np.cumsum(own + 1) + np.repeat(np.arange(len(texts)), np.diff(bounds))
+    begins, ends = breaks[after - own - 1] + 1, breaks[after]
+    within = np.zeros(len(ids), np.int8)
+    within[begins], within[ends] = 1, -1
+    return ids[np.cumsum(within, dtype=np.int8) > 0], ends - begins
+
+
+def characters_together(vocabulary: Vocabulary) -> U8 | None:
+    """1 at the `segment_kernel.pair` of characters that stand side by side in some piece.
+
+    None where texts are not to be cut: a character may be unknown, or a piece holds a line break.
+    """
+    learned = [vocabulary.piece(i) for i in range(vocabulary.size) if vocabulary.is_learned(i)]
+    if not vocabulary.has_bytes or any("\n" in piece for piece in learned):
+        return None
+    joined = "\n".join(learned).replace(SPACE, " ")
+    characters = np.frombuffer(joined.encode("utf-32-le"), np.uint32).astype(np.uint64)
+    first, second = characters[:-1], characters[1:]
+    within = (first != ord("\n")) & (second != ord("\n"))
+    together = np.zeros(kernel.PAIRS, np.uint8)
+    together[kernel.pair(first[within], second[within])] = 1
+    return together
 
 
 def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
@@ -109,12 +186,3 @@ def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
         characters += len(text)
     if batch:
         yield batch
-
-
-def _windows(text: str) -> Iterator[str]:
-    """A long text cut where segments begin; a segment that is longer still stays whole."""
-    begin = 0
-    while place := _BEGIN.search(text, begin + BATCH_CHARACTERS):
-        yield text[begin : place.start()]
-        begin = place.start()
-    yield text[begin:]

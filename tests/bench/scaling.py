@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -52,9 +53,10 @@ def main() -> None:
             for shards in asked.shards:
                 store = _filled(root / f"{size}-{shards}", size, shards)
                 runs += _all(asked, store, size, shards)
+                if asked.save:
+                    asked.save.write_text(json.dumps([asdict(run) for run in runs], indent=1))
+                shutil.rmtree(store)
         _check(runs)
-        if asked.save:
-            asked.save.write_text(json.dumps([asdict(run) for run in runs], indent=1))
         print(told(runs))
 
 
@@ -65,7 +67,7 @@ def _arguments() -> Any:
     parser.add_argument("--engines", nargs="*", default=["local", "ray"])
     parser.add_argument("--stages", nargs="+", default=list(STAGES))
     parser.add_argument("--workers", type=int, default=os.cpu_count())
-    parser.add_argument("--folder", help="where to put the data (some 10 times the largest size)")
+    parser.add_argument("--folder", help="where to put the data (some 5 times the largest size)")
     parser.add_argument("--save", type=Path, help="keep the runs in this file")
     parser.add_argument("--model", type=Path, help="measure nothing; tell the model of this file")
     parser.add_argument("--one", help=argparse.SUPPRESS)
@@ -127,8 +129,6 @@ def _one(stage: str, store: Path, engine: str, workers: int) -> Run:
 
 def _measure(job: dict[str, Any]) -> None:
     """Make one stage's artifact in this process, and print what it took as JSON."""
-    import resource
-
     from llamakit.artifacts.store import Store
     from llamakit.events import Events, Task
     from llamakit.stages.produce import produce
@@ -185,7 +185,6 @@ def _measure(job: dict[str, Any]) -> None:
     started, cpu_started = time.monotonic(), time.process_time()
     version = produce(stage, store, name=job["stage"], force=True, events=events).version
     elapsed = time.monotonic() - started - events.watching
-    usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     run = Run(
         stage=job["stage"],
         engine=job["engine"],
@@ -197,12 +196,22 @@ def _measure(job: dict[str, Any]) -> None:
         sharded=events.sharded,
         cpu_sharded=events.cpu,
         cpu_driver=time.process_time() - cpu_started - events.cpu - events.cpu_watching,
-        peak=max(each.ru_maxrss for each in usage) * 1024,
+        peak=_peak(),
         payload=sum(entry.bytes for entry in version.record.files if entry.payload),
         scratch=events.scratch,
         digest=version.digest,
     )
     print(json.dumps(asdict(run)))
+
+
+def _peak() -> int:
+    """Bytes that this process or a worker held at most. The peak that `getrusage` tells of a
+    process itself begins with what it was started from held: here, the whole corpus."""
+    import resource
+
+    status = Path("/proc/self/status").read_text()
+    own = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:"))
+    return max(own, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss) * 1024
 
 
 def _start_ray(workers: int) -> None:
