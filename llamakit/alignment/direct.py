@@ -22,6 +22,7 @@ from llamakit.alignment.preferences import Pair, PairBatch
 from llamakit.model.logprobs import token_logprobs
 from llamakit.model.transformer import Transformer
 from llamakit.training.accumulation import Loss, Objective
+from llamakit.training.gathering import gathered
 from llamakit.training.parallel import ONE_PROCESS, Parallel
 
 TOKENS_AT_ONCE = 2048
@@ -112,8 +113,9 @@ def _both(model: Transformer, pairs: Sequence[Pair], pad: int) -> Tensor:
     device = next(model.parameters()).device
     rows = [row for pair in pairs for row in (pair.chosen, pair.rejected)]
     logprobs_R = torch.zeros(len(rows), device=device)
-    for group in by_length([len(row) for row in rows], TOKENS_AT_ONCE):
-        ids_RL, ends_R = pad_right([rows[index] for index in group], pad, device)
-        starts_R = torch.tensor([pairs[index // 2].start for index in group], device=device)
-        logprobs_R[group] = answer_logprobs(model, ids_RL, starts_R, ends_R).float()
+    with gathered(model):
+        for group in by_length([len(row) for row in rows], TOKENS_AT_ONCE):
+            ids_RL, ends_R = pad_right([rows[index] for index in group], pad, device)
+            starts_R = torch.tensor([pairs[index // 2].start for index in group], device=device)
+            logprobs_R[group] = answer_logprobs(model, ids_RL, starts_R, ends_R).float()
     return logprobs_R.view(-1, 2)

@@ -1,4 +1,4 @@
-"""Several processes of a test's own module, as torchrun would start them."""
+"""Several processes: of a test's own module, as torchrun would start them, and by torchrun."""
 
 from __future__ import annotations
 
@@ -42,3 +42,28 @@ def start(
             process.communicate()
     assert [process.returncode for process in processes] == [0] * world, errors
     return [json.loads((folder / f"cases-{world}.{r}.out").read_text()) for r in range(world)]
+
+
+def torchrun(store: Path, *words: str) -> subprocess.Popen[str]:
+    """A command of llamakit on two processes."""
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
+        "-m", "llamakit", *words, "--store", str(store),
+    ]  # fmt: skip
+    return subprocess.Popen(
+        command,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def end(run: subprocess.Popen[str]) -> tuple[int, str, str]:
+    """(exit status, stdout, stderr) of a run that ends by itself."""
+    try:
+        out, errors = run.communicate(timeout=TIMEOUT_S)
+    finally:
+        run.kill()
+        run.communicate()
+    return run.returncode, out, errors

@@ -19,38 +19,14 @@ from llamakit.engine.ranks import SOLO, Ranks, here
 from llamakit.errors import UsageError
 from llamakit.stages.produce import produce
 from llamakit.training.metrics import read_metrics
+from tests.training.launch import TIMEOUT_S, end, torchrun
 from tests.training.test_stages import Sounds
 
-TIMEOUT_S = 600
 SHAPE = [
     "--dim", "32", "--n-layers", "1", "--n-heads", "2", "--n-kv-heads", "1", "--ffn-dim", "48",
     "--seq-len", "48", "--batch-tokens", "192", "--micro-batch", "2", "--lr", "1e-2",
     "--validation-tokens", "0", "--threads", "1", "--log-every", "10",
 ]  # fmt: skip
-
-
-def torchrun(store: Path, *words: str) -> subprocess.Popen[str]:
-    command = [
-        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
-        "-m", "llamakit", *words, "--store", str(store),
-    ]  # fmt: skip
-    return subprocess.Popen(
-        command,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def end(run: subprocess.Popen[str]) -> tuple[int, str, str]:
-    """(exit status, stdout, stderr) of a run that ends by itself."""
-    try:
-        out, errors = run.communicate(timeout=TIMEOUT_S)
-    finally:
-        run.kill()
-        run.communicate()
-    return run.returncode, out, errors
 
 
 def wait_for(condition: Callable[[], bool], run: subprocess.Popen[str]) -> None:
