@@ -15,9 +15,9 @@ from llamakit.stages.fields import Identity, Input
 from llamakit.stages.sharded import Sharded
 from llamakit.stages.stage import Outcome
 
-_RANGE_BYTES = 2**20
-"""Of a part's file, a range: a second's or half a second's work, so that a part of few but long
-documents keeps several processes busy too."""
+_RANGE_BYTES = 2**22
+"""Of a part's file, a range: a third of a second's work, so that a part of few but long documents
+keeps several processes busy too."""
 
 
 @dataclass(frozen=True, kw_only=True)
