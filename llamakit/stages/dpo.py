@@ -50,7 +50,7 @@ class Dpo(Stage):
     """Passes over the pairs."""
     batch_pairs: Identity[Annotated[int, Ge(1)]] = 64
     """Pairs an optimizer step."""
-    tokens_at_once: Identity[Annotated[int, Ge(1)]] = 2048
+    tokens_at_once: Identity[Annotated[int, Ge(1)]] = 1024
     """Tokens of a forward pass, padding included; a longer pair is read alone."""
     lr: Identity[Annotated[float, Gt(0)]] = 1e-6
     """Peak learning rate; a cosine ends at a tenth of it."""

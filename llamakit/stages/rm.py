@@ -67,7 +67,7 @@ class Rm(Stage):
     """Passes over the pairs; more than one overfits."""
     batch_pairs: Identity[Annotated[int, Ge(1)]] = 512
     """Pairs an optimizer step."""
-    tokens_at_once: Identity[Annotated[int, Ge(1)]] = 2048
+    tokens_at_once: Identity[Annotated[int, Ge(1)]] = 1024
     """Tokens of a forward pass, padding included; a longer pair is read alone."""
     lr: Identity[Annotated[float, Gt(0)]] = 1e-5
     """Peak learning rate; a cosine ends at a tenth of it."""

@@ -88,7 +88,7 @@ def llamakit_rm(folder: Path, work: dict[str, Any], dtype: str, *, lora: bool = 
 
     def run() -> dict[str, float]:
         batches = PairBatches(
-            pairs, batch_pairs=STEP, tokens_at_once=2048, epochs=1, seed=0, margin="none",
+            pairs, batch_pairs=STEP, tokens_at_once=1024, epochs=1, seed=0, margin="none",
             pad=vocabulary.pad,
         )  # fmt: skip
         plan = TrainingPlan(steps=batches.steps, lr=1e-5, dtype=dtype, checkpoint_every=0)  # type: ignore[arg-type]
