@@ -202,8 +202,14 @@ def vocabulary(folder: Path | None, work: Path, texts: Sequence[str], size: int)
 
 
 def encode(work: Path, texts: Sequence[str], model: Path) -> None:
-    """Encoding alone by each library, then whole runs of the stage."""
-    some = list(until(iter(texts), 5_000_000))
+    """Encoding alone by each library, of little text and of more, then whole runs of the stage."""
+    encode_alone(list(until(iter(texts), 5_000_000)), model, rounds=3)
+    encode_alone(list(until(iter(texts), 50_000_000)), model, rounds=1)
+    encode_whole(work, texts, model)
+
+
+def encode_alone(some: list[str], model: Path, rounds: int) -> None:
+    """Encoding in memory by each library. llamakit's begins with a table that knows no word."""
     size = megabytes(some)
     pieces = Vocabulary.load(model)
     processor = sentencepiece.SentencePieceProcessor(model_file=str(model / "tokenizer.model"))
@@ -213,8 +219,10 @@ def encode(work: Path, texts: Sequence[str], model: Path) -> None:
         **hugging_face(model, some),
         "llamakit, one thread": lambda: list(Encoder(pieces).encode(some)),
     }
-    runs = [{name: timed(way) for name, way in ways.items()} for _ in range(3)]
-    print(f"\nencoding {size:.0f} MB, medians of 3 rounds; ratio: llamakit's speed to the way's")
+    runs = [{name: timed(way) for name, way in ways.items()} for _ in range(rounds)]
+    print(
+        f"\nencoding {size:.0f} MB, rounds: {rounds}, medians; ratio: llamakit's speed to the way's"
+    )
     print(f"{'':28}{'MB/s':>8}{'ratio':>8}{'MB/CPU s':>11}{'ratio':>8}")
     for name in ways:
         columns = []
@@ -223,6 +231,10 @@ def encode(work: Path, texts: Sequence[str], model: Path) -> None:
             columns += [size / statistics.median(run[name][each] for run in runs)]
             columns += [statistics.median(ratios)]
         print(f"{name:28}{columns[0]:8.2f}{columns[1]:8.2f}{columns[2]:11.2f}{columns[3]:8.2f}")
+
+
+def encode_whole(work: Path, texts: Sequence[str], model: Path) -> None:
+    """Whole runs of the stage with one worker and with two."""
     store = stored(work / "whole", texts)
     whole = megabytes(texts)
     print(f"\nllamakit tokenize, whole runs on {whole:.0f} MB in"
