@@ -3,18 +3,18 @@
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
-from annotated_types import Ge, Gt, Interval
+from annotated_types import Ge, Interval
 
 from llamakit.artifacts.draft import Draft
 from llamakit.artifacts.kinds import Dialogues, Model, RewardModel
 from llamakit.errors import InputError
 from llamakit.stages.fields import Execution, Files, Identity, Input, Inputs
-from llamakit.stages.sampled import answerer_of, sample_in_shards
-from llamakit.stages.stage import Outcome, Stage
+from llamakit.stages.sampled import Sampled, sample_in_shards
+from llamakit.stages.stage import Outcome
 
 
 @dataclass(frozen=True, kw_only=True)
-class Distill(Stage):
+class Distill(Sampled):
     """Distil a safety preprompt: safer answers to adversarial prompts, to be learnt without it.
 
     Context distillation. The model answers each prompt twice: as it is, and with a preprompt before
@@ -43,28 +43,12 @@ class Distill(Stage):
     """Sampling temperature of both answers; 0 takes the likeliest token."""
     top_p: Identity[Annotated[float, Interval(gt=0, le=1)]] = 0.9
     """Nucleus sampling: mass of the tokens to choose from."""
-    max_new_tokens: Identity[Annotated[int, Ge(1)]] = 512
-    """Longest answer, in tokens."""
     limit: Identity[Annotated[int, Ge(1)] | None] = None
     """Answer only the first so many safety prompts."""
-    engine: Identity[Literal["llamakit", "vllm"]] = "llamakit"
-    """What samples: this process, or a vLLM server that serves the model."""
-    dtype: Identity[Literal["fp32", "bf16"]] = "fp32"
-    """What the models compute in."""
     seed: Identity[Annotated[int, Ge(0)]] = 0
     """Seed of preprompts and sampling."""
     shard_prompts: Execution[Annotated[int, Ge(1)]] = 64
     """Prompts answered at once: what a stopped run loses at most."""
-    workers: Execution[Annotated[int, Ge(1)]] = 1
-    """Processes, each with its own copy of the models."""
-    device: Execution[Literal["auto", "cpu", "cuda"]] = "auto"
-    """Where to sample: auto takes a GPU if there is one."""
-    server: Execution[str | None] = None
-    """URL of the vLLM server, like http://127.0.0.1:8000, with engine vllm."""
-    served_model: Execution[str | None] = None
-    """Name that the model is served under; needed where the server has several."""
-    server_timeout: Execution[Annotated[float, Gt(0)]] = 600.0
-    """Seconds that an answer of the server may take."""
 
     makes: ClassVar = Dialogues
     revision: ClassVar = 1
@@ -82,7 +66,7 @@ class Distill(Stage):
         model, safety = draft.input(self.model).path, draft.input(self.safety).path
         require_same_vocabulary([model, safety])
         distiller = distillation.Distiller(
-            answerer=answerer_of(self, draft, [safety]),
+            answerer=self.answerer(draft, self.model, self.top_p, self.seed, [safety]),
             safety=safety,
             preprompts=tuple(files),
             kind=self.preprompt,

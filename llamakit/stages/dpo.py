@@ -1,7 +1,7 @@
 """Preferences and a chat model become a better chat model, without a reward model."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Interval
@@ -9,7 +9,8 @@ from annotated_types import Ge, Gt, Interval
 from llamakit.artifacts.draft import Draft
 from llamakit.artifacts.kinds import Model, Preferences
 from llamakit.stages.fields import Execution, Identity, Input, Inputs
-from llamakit.stages.stage import Outcome, Stage
+from llamakit.stages.stage import Outcome
+from llamakit.stages.trained import Trained
 from llamakit.wording import counted
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Dpo(Stage):
+class Dpo(Trained):
     """Train a chat model on ranked answers directly (DPO), without a reward model or sampling.
 
     The loss is -log sigmoid(beta * (how much likelier the chosen answer has become than under the
@@ -60,35 +61,13 @@ class Dpo(Stage):
     """Decoupled weight decay."""
     dtype: Identity[Literal["fp32", "bf16"]] = "fp32"
     """What the model computes in; weights are trained in fp32."""
-    lora_rank: Identity[Annotated[int, Ge(0)]] = 0
-    """Rank of the adapters that are trained in place of the model's own weights; 0 trains all."""
-    lora_alpha: Identity[Annotated[float, Gt(0)] | None] = None
-    """Adapters count alpha / rank times: by default alpha is twice the rank."""
-    lora_targets: Identity[list[str]] = field(default_factory=lambda: ["q_proj", "v_proj"])
-    """Matrices of each layer with an adapter: q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj,
-    down_proj."""
     seed: Identity[Annotated[int, Ge(0)]] = 0
     """Seed of the order of pairs and what is held out."""
-    device: Execution[Literal["auto", "cpu", "cuda"]] = "auto"
-    """Where to train: auto takes a GPU if there is one."""
-    parallel: Execution[Literal["ddp", "fsdp"]] = "ddp"
-    """Under torchrun: ddp copies the model to every process, fsdp shards weights, gradients and
-    optimizer."""
-    tensor_parallel: Execution[Annotated[int, Ge(1)]] = 1
-    """Under torchrun: processes that share the heads and columns of every layer."""
-    recompute: Execution[Literal["none", "blocks"]] = "none"
-    """Compute each block's activations again in the backward pass: a third more work, little
-    memory."""
-    checkpoint_every: Execution[Annotated[int, Ge(0)]] = 250
-    """Steps between checkpoints; 0 saves only when the run is stopped."""
-    log_every: Execution[Annotated[int, Ge(1)]] = 1
-    """Steps between rows of the metrics log."""
     eval_every: Execution[Annotated[int, Ge(0)]] = 0
     """Steps between measurements on held-out pairs; 0 is once an epoch."""
 
     makes: ClassVar = Model
     revision: ClassVar = 2
-    many_processes: ClassVar = True
     panel: ClassVar = "Alignment"
 
     def run(self, draft: Draft[Model]) -> Outcome:
@@ -96,7 +75,7 @@ class Dpo(Stage):
         from llamakit.alignment.direct_report import direct_page
         from llamakit.alignment.preferences import PairBatches
         from llamakit.alignment.rm_figures import figures
-        from llamakit.model.lora import add_lora, lora_of
+        from llamakit.model.lora import add_lora
         from llamakit.model.weights import load_model, load_vocabulary
         from llamakit.training.accumulation import mean_loss
         from llamakit.training.loop import fit
@@ -107,7 +86,7 @@ class Dpo(Stage):
 
         device = pick_device(self.device)
         warn_of_slow_bf16(self.dtype, device, draft.events)
-        lora = lora_of(self.lora_rank, self.lora_alpha, self.lora_targets, self.command())
+        lora = self.lora()
         start = draft.input(self.model).path
         vocabulary = load_vocabulary(start)
         parallel = parallel_of(self.parallel, self.tensor_parallel, device, lora=lora)

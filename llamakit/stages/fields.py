@@ -114,7 +114,8 @@ class Field:
 
 
 def fields_of(stage: type[Any]) -> dict[str, Field]:
-    """A stage's fields by key, in the order of their declaration.
+    """A stage's fields by key, in the order of their declaration: its own before those that it
+    shares with others.
 
     Raises:
         TypeError: a field declares no role. Found by the first import in any test.
@@ -134,7 +135,10 @@ def positional_inputs(stage: type[Any]) -> list[str]:
 def _fields_of(stage: Any) -> dict[str, Field]:
     hints = get_type_hints(stage, include_extras=True)
     fields = {}
-    for item in dataclasses.fields(stage):
+    bases = [vars(base).get("__annotations__", {}) for base in stage.__mro__[1:]]
+    for item in sorted(
+        dataclasses.fields(stage), key=lambda item: any(item.name in base for base in bases)
+    ):
         role, plain = _split(hints[item.name])
         if role is None:
             raise TypeError(f"{stage.__name__}.{item.name} is neither Identity nor Execution")

@@ -3,19 +3,19 @@
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
-from annotated_types import Ge, Gt, Interval
+from annotated_types import Ge, Interval
 
 from llamakit.artifacts.draft import Draft
 from llamakit.artifacts.kinds import Dialogues, Model
 from llamakit.errors import UsageError
 from llamakit.stages.fields import Execution, Files, Identity, Input, Inputs
-from llamakit.stages.sampled import answerer_of, sample_in_shards
-from llamakit.stages.stage import Outcome, Stage
+from llamakit.stages.sampled import Sampled, sample_in_shards
+from llamakit.stages.stage import Outcome
 from llamakit.wording import counted
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gatt(Stage):
+class Gatt(Sampled):
     """Write dialogues that hold an instruction given once (ghost attention).
 
     The model answers the user turns of dialogues with a random instruction attached to every turn;
@@ -55,28 +55,12 @@ class Gatt(Stage):
     """Sampling temperature; 0 takes the likeliest token."""
     top_p: Identity[Annotated[float, Interval(gt=0, le=1)]] = 0.9
     """Nucleus sampling: mass of the tokens to choose from."""
-    max_new_tokens: Identity[Annotated[int, Ge(1)]] = 512
-    """Longest answer, in tokens."""
     limit: Identity[Annotated[int, Ge(1)] | None] = None
     """Use only the first so many dialogues."""
-    engine: Identity[Literal["llamakit", "vllm"]] = "llamakit"
-    """What samples: this process, or a vLLM server that serves the model."""
-    dtype: Identity[Literal["fp32", "bf16"]] = "fp32"
-    """What the model computes in."""
     seed: Identity[Annotated[int, Ge(0)]] = 0
     """Seed of instructions and sampling."""
     shard_dialogues: Execution[Annotated[int, Ge(1)]] = 64
     """Dialogues answered at once: what a stopped run loses at most."""
-    workers: Execution[Annotated[int, Ge(1)]] = 1
-    """Processes, each with its own copy of the model."""
-    device: Execution[Literal["auto", "cpu", "cuda"]] = "auto"
-    """Where to sample: auto takes a GPU if there is one."""
-    server: Execution[str | None] = None
-    """URL of the vLLM server, like http://127.0.0.1:8000, with engine vllm."""
-    served_model: Execution[str | None] = None
-    """Name that the model is served under; needed where the server has several."""
-    server_timeout: Execution[Annotated[float, Gt(0)]] = 600.0
-    """Seconds that an answer of the server may take."""
 
     makes: ClassVar = Dialogues
     revision: ClassVar = 3
@@ -96,7 +80,7 @@ class Gatt(Stage):
         files = constraint_files([file.path for file in draft.files(self.constraints)])
         read_constraints(files)  # a broken line is told before anything is sampled
         synthesis = ghost.Synthesis(
-            answerer=answerer_of(self, draft, judges=[]),
+            answerer=self.answerer(draft, self.model, self.top_p, self.seed, judges=[]),
             constraints=tuple(files),
             min_turns=self.min_turns,
             max_turns=self.max_turns,

@@ -1,7 +1,7 @@
 """Prompts, a chat model and reward models become a better chat model."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Interval
@@ -10,7 +10,8 @@ from llamakit.artifacts.draft import Draft
 from llamakit.artifacts.kinds import Dialogues, Model, RewardModel
 from llamakit.errors import InputError, UsageError
 from llamakit.stages.fields import Execution, Identity, Input, Inputs
-from llamakit.stages.stage import Outcome, Stage
+from llamakit.stages.stage import Outcome
+from llamakit.stages.trained import Adapted
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ppo(Stage):
+class Ppo(Adapted):
     """Train a chat model by PPO against reward models, or by RLOO or GRPO.
 
     An answer's reward is the safety score where the prompt is tagged as a safety prompt or the
@@ -101,15 +102,8 @@ class Ppo(Stage):
     lora_rank: Identity[Annotated[int, Ge(0)]] = 0
     """Rank of the adapters that are trained in place of the models' own weights; 0 trains all. The
     reference is then the policy without its adapters, not a second model."""
-    lora_alpha: Identity[Annotated[float, Gt(0)] | None] = None
-    """Adapters count alpha / rank times: by default alpha is twice the rank."""
-    lora_targets: Identity[list[str]] = field(default_factory=lambda: ["q_proj", "v_proj"])
-    """Matrices of each layer with an adapter: q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj,
-    down_proj."""
     seed: Identity[Annotated[int, Ge(0)]] = 0
     """Seed of sampling, of the order of prompts, of what is held out and of adapters."""
-    device: Execution[Literal["auto", "cpu", "cuda"]] = "auto"
-    """Where to train: auto takes a GPU if there is one."""
     parallel: Execution[Literal["ddp", "fsdp"]] = "ddp"
     """Under torchrun: ddp copies the models to every process, fsdp shards them and gathers one at a
     time to sample and score with."""
@@ -118,7 +112,6 @@ class Ppo(Stage):
 
     makes: ClassVar = Model
     revision: ClassVar = 6
-    many_processes: ClassVar = True
     panel: ClassVar = "Alignment"
 
     def __post_init__(self) -> None:
@@ -153,13 +146,13 @@ class Ppo(Stage):
         from llamakit.alignment import ppo, ppo_run
         from llamakit.alignment.models import open_judges, prompt_room, require_same_vocabulary
         from llamakit.alignment.ppo_report import ppo_page
-        from llamakit.model.lora import add_lora, lora_of
+        from llamakit.model.lora import add_lora
         from llamakit.model.weights import load_model, load_reward_model, load_vocabulary
         from llamakit.training.machine import pick_device, warn_of_slow_bf16
         from llamakit.training.metrics import read_metrics
         from llamakit.training.parallel import parallel_of
 
-        lora = lora_of(self.lora_rank, self.lora_alpha, self.lora_targets, self.command())
+        lora = self.lora()
         start = draft.input(self.model).path
         helpfulness = draft.input(self.helpfulness).path
         safety = draft.input(self.safety).path if self.safety is not None else None

@@ -1,7 +1,7 @@
 """Prompts, a chat model and reward models become dialogues with the best of K answers."""
 
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar
 
 from annotated_types import Ge, Gt, Interval, MinLen
 
@@ -9,12 +9,12 @@ from llamakit.artifacts.draft import Draft
 from llamakit.artifacts.kinds import Dialogues, Model, RewardModel
 from llamakit.errors import UsageError
 from llamakit.stages.fields import Execution, Identity, Input, Inputs
-from llamakit.stages.sampled import answerer_of, sample_in_shards
-from llamakit.stages.stage import Outcome, Stage
+from llamakit.stages.sampled import Sampled, sample_in_shards
+from llamakit.stages.stage import Outcome
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rejection(Stage):
+class Rejection(Sampled):
     """Sample K answers to each prompt and keep the best by the reward models.
 
     The result is fine-tuned on with `sft`. Answers that did not end by themselves, that are empty
@@ -41,30 +41,14 @@ class Rejection(Stage):
     """Sampling temperatures, shared out among the K answers in turn."""
     top_p: Identity[Annotated[float, Interval(gt=0, le=1)]] = 1.0
     """Nucleus sampling: mass of the tokens to choose from."""
-    max_new_tokens: Identity[Annotated[int, Ge(1)]] = 512
-    """Longest answer, in tokens."""
     safety_threshold: Identity[Annotated[float, Interval(gt=0, lt=1)]] = 0.15
     """Safety score (0-1) below which an answer is judged by its safety, whatever the prompt."""
     limit: Identity[Annotated[int, Ge(1)] | None] = None
     """Answer only the first so many prompts."""
-    engine: Identity[Literal["llamakit", "vllm"]] = "llamakit"
-    """What samples: this process, or a vLLM server that serves the model."""
-    dtype: Identity[Literal["fp32", "bf16"]] = "fp32"
-    """What the models compute in."""
     seed: Identity[Annotated[int, Ge(0)]] = 0
     """Seed of sampling; an answer depends on it and on the prompt's place, not on its batch."""
     shard_prompts: Execution[Annotated[int, Ge(1)]] = 64
     """Prompts sampled at once: what a stopped run loses at most."""
-    workers: Execution[Annotated[int, Ge(1)]] = 1
-    """Processes, each with its own copy of the models."""
-    device: Execution[Literal["auto", "cpu", "cuda"]] = "auto"
-    """Where to sample: auto takes a GPU if there is one."""
-    server: Execution[str | None] = None
-    """URL of the vLLM server, like http://127.0.0.1:8000, with engine vllm."""
-    served_model: Execution[str | None] = None
-    """Name that the model is served under; needed where the server has several."""
-    server_timeout: Execution[Annotated[float, Gt(0)]] = 600.0
-    """Seconds that an answer of the server may take."""
 
     makes: ClassVar = Dialogues
     revision: ClassVar = 3
@@ -88,7 +72,7 @@ class Rejection(Stage):
                 fix="Give helpfulness, safety or both.",
             )
         require_same_vocabulary([model, *judges])
-        answerer = answerer_of(self, draft, judges)
+        answerer = self.answerer(draft, self.model, self.top_p, self.seed, judges)
         asked = read_rows([version.path / "data" for version in draft.inputs(self.prompts)])
         asked = asked[: self.limit]
         pooled = read_rows([version.path / "data" for version in draft.inputs(self.pool)])

@@ -9,8 +9,9 @@ from annotated_types import Ge, Gt, Interval
 from llamakit.artifacts.draft import Draft
 from llamakit.artifacts.kinds import Model, Preferences, RewardModel
 from llamakit.errors import InputError
-from llamakit.stages.fields import Execution, Identity, Input, Inputs
-from llamakit.stages.stage import Outcome, Stage
+from llamakit.stages.fields import Identity, Input, Inputs
+from llamakit.stages.stage import Outcome
+from llamakit.stages.trained import Trained
 from llamakit.wording import counted
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ _AUX_WEIGHT = {"helpfulness": 0.0, "safety": 1.0}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rm(Stage):
+class Rm(Trained):
     """Train a reward model on ranked answers.
 
     Two are made, one for helpfulness and one for safety, each from a chat model whose output layer
@@ -82,31 +83,11 @@ class Rm(Stage):
     lora_rank: Identity[Annotated[int, Ge(0)]] = 0
     """Rank of the adapters that are trained in place of the model's own weights; 0 trains all. The
     new output layer is trained either way."""
-    lora_alpha: Identity[Annotated[float, Gt(0)] | None] = None
-    """Adapters count alpha / rank times: by default alpha is twice the rank."""
-    lora_targets: Identity[list[str]] = field(default_factory=lambda: ["q_proj", "v_proj"])
-    """Matrices of each layer with an adapter: q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj,
-    down_proj."""
     seed: Identity[Annotated[int, Ge(0)]] = 0
     """Seed of new weights, the order of pairs and what is mixed in or held out."""
-    device: Execution[Literal["auto", "cpu", "cuda"]] = "auto"
-    """Where to train: auto takes a GPU if there is one."""
-    parallel: Execution[Literal["ddp", "fsdp"]] = "ddp"
-    """Under torchrun: ddp copies the model to every process, fsdp shards weights, gradients and
-    optimizer."""
-    tensor_parallel: Execution[Annotated[int, Ge(1)]] = 1
-    """Under torchrun: processes that share the heads and columns of every layer."""
-    recompute: Execution[Literal["none", "blocks"]] = "none"
-    """Compute each block's activations again in the backward pass: a third more work, little
-    memory."""
-    checkpoint_every: Execution[Annotated[int, Ge(0)]] = 250
-    """Steps between checkpoints; 0 saves only when the run is stopped."""
-    log_every: Execution[Annotated[int, Ge(1)]] = 1
-    """Steps between rows of the metrics log."""
 
     makes: ClassVar = RewardModel
     revision: ClassVar = 3
-    many_processes: ClassVar = True
     panel: ClassVar = "Alignment"
 
     def run(self, draft: Draft[RewardModel]) -> Outcome:
@@ -114,7 +95,7 @@ class Rm(Stage):
         from llamakit.alignment.models import require_same_vocabulary
         from llamakit.alignment.preferences import PairBatches
         from llamakit.model.exchange.peft import ADAPTER_FOLDER, write_adapter
-        from llamakit.model.lora import MergedWeights, add_lora, lora_of
+        from llamakit.model.lora import MergedWeights, add_lora
         from llamakit.model.weights import (
             load_model,
             load_vocabulary,
@@ -128,7 +109,7 @@ class Rm(Stage):
 
         device = pick_device(self.device)
         warn_of_slow_bf16(self.dtype, device, draft.events)
-        lora = lora_of(self.lora_rank, self.lora_alpha, self.lora_targets, self.command())
+        lora = self.lora()
         start = draft.input(self.model)
         if self.other is not None:
             require_same_vocabulary([start.path, draft.input(self.other).path])

@@ -3,22 +3,107 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from llamakit.artifacts.kinds import Dialogues
+from annotated_types import Ge, Gt
+
+from llamakit.artifacts.kinds import Dialogues, Model
 from llamakit.errors import InputError, LlamakitError, UsageError
 from llamakit.events import Events
+from llamakit.stages.fields import Execution, Identity, Input
+from llamakit.stages.stage import Stage
 
 if TYPE_CHECKING:
     from llamakit.alignment.answerer import Answerer
     from llamakit.alignment.served import Server
     from llamakit.artifacts.draft import Draft
-    from llamakit.stages.distill import Distill
-    from llamakit.stages.gatt import Gatt
-    from llamakit.stages.rejection import Rejection
 
 Shard = TypeVar("Shard")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampled(Stage):
+    """A stage in which one model answers prompts, shard by shard."""
+
+    max_new_tokens: Identity[Annotated[int, Ge(1)]] = 512
+    """Longest answer, in tokens."""
+    engine: Identity[Literal["llamakit", "vllm"]] = "llamakit"
+    """What samples: this process, or a vLLM server that serves the model."""
+    dtype: Identity[Literal["fp32", "bf16"]] = "fp32"
+    """What the models compute in."""
+    workers: Execution[Annotated[int, Ge(1)]] = 1
+    """Processes, each with its own copy of the models."""
+    device: Execution[Literal["auto", "cpu", "cuda"]] = "auto"
+    """Where to sample: auto takes a GPU if there is one."""
+    server: Execution[str | None] = None
+    """URL of the vLLM server, like http://127.0.0.1:8000, with engine vllm."""
+    served_model: Execution[str | None] = None
+    """Name that the model is served under; needed where the server has several."""
+    server_timeout: Execution[Annotated[float, Gt(0)]] = 600.0
+    """Seconds that an answer of the server may take."""
+
+    def answerer(
+        self,
+        draft: Draft[Dialogues],
+        model: Input[Model],
+        top_p: float,
+        seed: int,
+        judges: Sequence[Path],
+    ) -> Answerer:
+        """The model that answers, as the settings have it.
+
+        Args:
+            judges: folders of the reward models that are to read its answers.
+
+        Raises:
+            UsageError: answers leave no room for a prompt, or a server is named amiss.
+            InputError: the server serves another model.
+            LlamakitError: the server cannot be reached.
+        """
+        from llamakit.alignment.answerer import Answerer
+        from llamakit.alignment.models import prompt_room
+        from llamakit.training.machine import pick_device, warn_of_slow_bf16
+
+        device = pick_device(self.device)
+        warn_of_slow_bf16(self.dtype, device, draft.events)
+        folder = draft.input(model).path
+        return Answerer(
+            model=folder,
+            top_p=top_p,
+            max_new_tokens=self.max_new_tokens,
+            max_prompt_tokens=prompt_room(folder, judges, self.max_new_tokens, self.command()),
+            seed=seed,
+            dtype=self.dtype,
+            device=device,
+            served=self._served(folder, device, draft.events),
+        )
+
+    def _served(self, model: Path, device: str, events: Events) -> Server | None:
+        """The vLLM server named, found to serve the very model; None for this process."""
+        given = {"server": self.server, "served_model": self.served_model}
+        if self.engine == "llamakit":
+            if idle := [name for name, value in given.items() if value is not None]:
+                raise UsageError(
+                    f"{', '.join(idle)} would do nothing",
+                    where=self.command(),
+                    fix="Give --engine vllm with it.",
+                )
+            return None
+        if self.server is None:
+            raise UsageError(
+                "engine vllm needs the server's URL",
+                where=self.command(),
+                fix=f"Start it (vllm serve {model}), and give --server http://127.0.0.1:8000.",
+            )
+        from llamakit.alignment.served import check_served, find_server
+        from llamakit.model.weights import load_model, load_vocabulary
+
+        server = find_server(self.server, self.served_model, self.server_timeout, self.command())
+        apart = check_served(server, load_model(model, self.dtype, device), load_vocabulary(model))
+        events.note(f"{server.url} serves the model: log-probabilities lie {apart:.3f} nats apart")
+        return server
 
 
 def in_shards(
@@ -110,63 +195,3 @@ def sample_in_shards(
         )
     merge_dialogues(answers, draft.path / "data")
     return results, counts
-
-
-def answerer_of(
-    stage: Rejection | Distill | Gatt, draft: Draft[Dialogues], judges: Sequence[Path]
-) -> Answerer:
-    """The model that a stage samples from, as its settings have it.
-
-    Args:
-        judges: folders of the reward models that are to read its answers.
-
-    Raises:
-        UsageError: answers leave no room for a prompt, or a server is named amiss.
-        InputError: the server serves another model.
-        LlamakitError: the server cannot be reached.
-    """
-    from llamakit.alignment.answerer import Answerer
-    from llamakit.alignment.models import prompt_room
-    from llamakit.training.machine import pick_device, warn_of_slow_bf16
-
-    device = pick_device(stage.device)
-    warn_of_slow_bf16(stage.dtype, device, draft.events)
-    model = draft.input(stage.model).path
-    return Answerer(
-        model=model,
-        top_p=stage.top_p,
-        max_new_tokens=stage.max_new_tokens,
-        max_prompt_tokens=prompt_room(model, judges, stage.max_new_tokens, stage.command()),
-        seed=stage.seed,
-        dtype=stage.dtype,
-        device=device,
-        served=_served_by(stage, model, device, draft.events),
-    )
-
-
-def _served_by(
-    stage: Rejection | Distill | Gatt, model: Path, device: str, events: Events
-) -> Server | None:
-    """The vLLM server that a stage names, found to serve the very model; None for this process."""
-    given = {"server": stage.server, "served_model": stage.served_model}
-    if stage.engine == "llamakit":
-        if idle := [name for name, value in given.items() if value is not None]:
-            raise UsageError(
-                f"{', '.join(idle)} would do nothing",
-                where=stage.command(),
-                fix="Give --engine vllm with it.",
-            )
-        return None
-    if stage.server is None:
-        raise UsageError(
-            "engine vllm needs the server's URL",
-            where=stage.command(),
-            fix=f"Start it (vllm serve {model}), and give --server http://127.0.0.1:8000.",
-        )
-    from llamakit.alignment.served import check_served, find_server
-    from llamakit.model.weights import load_model, load_vocabulary
-
-    server = find_server(stage.server, stage.served_model, stage.server_timeout, stage.command())
-    apart = check_served(server, load_model(model, stage.dtype, device), load_vocabulary(model))
-    events.note(f"{server.url} serves the model: log-probabilities lie {apart:.3f} nats apart")
-    return server

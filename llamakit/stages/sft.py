@@ -1,7 +1,7 @@
 """Dialogues and a model become a chat model."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Interval
@@ -9,7 +9,8 @@ from annotated_types import Ge, Gt, Interval
 from llamakit.artifacts.draft import Draft
 from llamakit.artifacts.kinds import Dialogues, Model
 from llamakit.stages.fields import Execution, Identity, Input, Inputs
-from llamakit.stages.stage import Outcome, Stage
+from llamakit.stages.stage import Outcome
+from llamakit.stages.trained import Trained
 
 if TYPE_CHECKING:
     from llamakit.artifacts.store import Version
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sft(Stage):
+class Sft(Trained):
     """Fine-tune a model on dialogues, so that it answers as an assistant.
 
     Dialogues are packed into rows without seeing one another, and only answers are trained on: all
@@ -63,29 +64,10 @@ class Sft(Stage):
     compile: Identity[bool] = False
     """Compile the blocks: for a GPU. Sums are rounded elsewhere than without; a processor gains
     nothing and needs a C++ compiler."""
-    lora_rank: Identity[Annotated[int, Ge(0)]] = 0
-    """Rank of the adapters that are trained in place of the model's own weights; 0 trains all."""
-    lora_alpha: Identity[Annotated[float, Gt(0)] | None] = None
-    """Adapters count alpha / rank times: by default alpha is twice the rank."""
-    lora_targets: Identity[list[str]] = field(default_factory=lambda: ["q_proj", "v_proj"])
-    """Matrices of each layer with an adapter: q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj,
-    down_proj."""
     seed: Identity[Annotated[int, Ge(0)]] = 0
     """Seed of the order of rows, and of the adapters."""
-    device: Execution[Literal["auto", "cpu", "cuda"]] = "auto"
-    """Where to train: auto takes a GPU if there is one."""
     threads: Execution[Annotated[int, Interval(ge=0, le=1024)]] = 0
     """Threads on the processor; 0 lets torch choose."""
-    parallel: Execution[Literal["ddp", "fsdp"]] = "ddp"
-    """Under torchrun: ddp copies the model to every process, fsdp shards weights, gradients and
-    optimizer."""
-    tensor_parallel: Execution[Annotated[int, Ge(1)]] = 1
-    """Under torchrun: processes that share the heads and columns of every layer."""
-    recompute: Execution[Literal["none", "blocks"]] = "none"
-    """Compute each block's activations again in the backward pass: a third more work, little
-    memory."""
-    checkpoint_every: Execution[Annotated[int, Ge(0)]] = 250
-    """Steps between checkpoints; 0 saves only when the run is stopped."""
     log_every: Execution[Annotated[int, Ge(1)]] = 10
     """Steps between rows of the metrics log."""
     eval_every: Execution[Annotated[int, Ge(0)]] = 0
@@ -93,7 +75,6 @@ class Sft(Stage):
 
     makes: ClassVar = Model
     revision: ClassVar = 2
-    many_processes: ClassVar = True
     panel: ClassVar = "Training"
     presets: ClassVar = {
         "llama2": {"lr": 2e-5, "batch": 64, "micro_batch": 1, "dtype": "bf16"},
@@ -101,7 +82,7 @@ class Sft(Stage):
     }
 
     def run(self, draft: Draft[Model]) -> Outcome:
-        from llamakit.model.lora import add_lora, lora_of
+        from llamakit.model.lora import add_lora
         from llamakit.model.weights import load_config, load_model, load_vocabulary
         from llamakit.training.batches import PackedDialogues
         from llamakit.training.language import train_language_model
@@ -119,7 +100,7 @@ class Sft(Stage):
         assert self.micro_batch is not None
         assert self.lr is not None
         assert self.dtype is not None
-        lora = lora_of(self.lora_rank, self.lora_alpha, self.lora_targets, self.command())
+        lora = self.lora()
         start = draft.input(self.model)
         config, vocabulary = load_config(start.path), load_vocabulary(start.path)
         device = pick_device(self.device)
