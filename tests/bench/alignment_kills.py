@@ -45,6 +45,7 @@ STAGES = {
     "sft-lora": [*SFT, *ADAPTERS],
     "rm": RM,
     "rm-lora": [*RM, *ADAPTERS],
+    "dpo": ["dpo", *RM[1:]],
     "rejection": [
         "rejection", "--prompts", "prompts", "--model", "chat", "--helpfulness", "helpfulness",
         "--safety", "safety", "--k", "4", "--max-new-tokens", "24", "--shard-prompts", "1",
@@ -68,8 +69,9 @@ def load() -> None:
     """Import what the stages use, and compute nothing with it."""
     killing.FORKED = True
     modules = [
-        *(f"llamakit.stages.{name}" for name in ("sft", "rm", "rejection", "gatt", "ppo")),
-        *(f"llamakit.alignment.{name}" for name in ("ppo_run", "rejection", "ghost", "rm_report")),
+        *(f"llamakit.stages.{name}" for name in ("sft", "rm", "dpo", "rejection", "gatt", "ppo")),
+        *(f"llamakit.alignment.{name}" for name in (
+                "ppo_run", "rejection", "ghost", "rm_report", "direct_report")),
         "llamakit.training.language", "llamakit.alignment.ppo_report",
         "llamakit.alignment.sampling_report",
     ]  # fmt: skip
