@@ -28,8 +28,8 @@ class Annotate(Stage):
     The answers come from two models where several are given, at temperatures drawn from a list. The
     judge is the oracle of the embedded world or reward models (RLAIF): it chooses, grades how much
     better the chosen answer is, and of safety prompts says which answers are safe. Without a judge
-    the pairs are written as pairs.jsonl, for people; `ingest --as preferences` reads what they
-    fill in.
+    the pairs are written for people: pairs.jsonl, and log/judge.html to judge them on in a browser;
+    `ingest --as preferences` reads what they fill in.
     """
 
     prompts: Inputs[Dialogues]
@@ -185,20 +185,21 @@ class Annotate(Stage):
         return len(rows), ", ".join(f"{name} {one.value:.2f}" for name, one in shares.items())
 
     def _for_people(self, draft: Draft[Any], tables: list["Path"]) -> int:
-        """Write the pairs as lines for people; how many there are."""
+        """Write the pairs as lines for people, and a page to judge them on; how many there are."""
         import json
 
         from llamakit.alignment.annotation import for_people
+        from llamakit.alignment.judging import judging_page
         from llamakit.artifacts.frames import read_table
 
-        kept = 0
+        rows = [row for table in tables for row in read_table(table).to_dicts()]
+        lines = [for_people(row, self.batch) for row in rows]
         with draft.writing(PAIRS_FILE) as path, path.open("w", encoding="utf-8") as stream:
-            for table in tables:
-                for comparison in read_table(table).to_dicts():
-                    line = for_people(comparison, self.batch)
-                    stream.write(json.dumps(line, ensure_ascii=False) + "\n")
-                    kept += 1
-        return kept
+            for line in lines:
+                stream.write(json.dumps(line, ensure_ascii=False) + "\n")
+        with draft.writing("log/judge.html") as path:
+            path.write_text(judging_page(lines, [row["safety"] for row in rows]), encoding="utf-8")
+        return len(lines)
 
     def _annotator(self, draft: Draft[Any]) -> "Annotator":
         from llamakit.alignment import annotation
