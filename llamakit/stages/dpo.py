@@ -10,7 +10,7 @@ from llamakit.artifacts.draft import Draft
 from llamakit.artifacts.kinds import Model, Preferences
 from llamakit.stages.fields import Execution, Identity, Input, Inputs
 from llamakit.stages.stage import Outcome
-from llamakit.stages.trained import Trained
+from llamakit.stages.trained import Adapted, Trained
 from llamakit.wording import counted
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Dpo(Trained):
+class Dpo(Trained, Adapted):
     """Train a chat model on ranked answers directly (DPO), without a reward model or sampling.
 
     The loss is -log sigmoid(beta * (how much likelier the chosen answer has become than under the

@@ -104,6 +104,8 @@ class Ppo(Adapted):
     reference is then the policy without its adapters, not a second model."""
     seed: Identity[Annotated[int, Ge(0)]] = 0
     """Seed of sampling, of the order of prompts, of what is held out and of adapters."""
+    device: Execution[Literal["auto", "cpu", "cuda"]] = "auto"
+    """Where to train: auto takes a GPU if there is one."""
     parallel: Execution[Literal["ddp", "fsdp"]] = "ddp"
     """Under torchrun: ddp copies the models to every process, fsdp shards them and gathers one at a
     time to sample and score with."""
@@ -112,6 +114,7 @@ class Ppo(Adapted):
 
     makes: ClassVar = Model
     revision: ClassVar = 6
+    many_processes: ClassVar = True
     panel: ClassVar = "Alignment"
 
     def __post_init__(self) -> None:

@@ -11,7 +11,8 @@ from llamakit.artifacts.kinds import Model, Tokens
 from llamakit.errors import UsageError, nearest
 from llamakit.model.config import PRESETS
 from llamakit.stages.fields import Execution, Identity, Input
-from llamakit.stages.stage import Answer, Outcome, Stage
+from llamakit.stages.stage import Answer, Outcome
+from llamakit.stages.trained import Trained
 
 if TYPE_CHECKING:
     from llamakit.model.config import ModelConfig
@@ -43,7 +44,7 @@ def _preset(name: str) -> dict[str, object]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pretrain(Stage):
+class Pretrain(Trained):
     """Train a base model from nothing on tokens.
 
     A preset sets shape, learning rate and batch; every one of them can be set apart. The run reads
@@ -112,20 +113,8 @@ class Pretrain(Stage):
     """Held-out tokens to measure the loss on, at most."""
     seed: Identity[Annotated[int, Ge(0)]] = 0
     """Seed of the first weights and of the order of documents."""
-    device: Execution[Literal["auto", "cpu", "cuda"]] = "auto"
-    """Where to train: auto takes a GPU if there is one."""
     threads: Execution[Annotated[int, Interval(ge=0, le=1024)]] = 0
     """Threads on the processor; 0 lets torch choose."""
-    parallel: Execution[Literal["ddp", "fsdp"]] = "ddp"
-    """Under torchrun: ddp copies the model to every process, fsdp shards weights, gradients and
-    optimizer."""
-    tensor_parallel: Execution[Annotated[int, Ge(1)]] = 1
-    """Under torchrun: processes that share the heads and columns of every layer."""
-    recompute: Execution[Literal["none", "blocks"]] = "none"
-    """Compute each block's activations again in the backward pass: a third more work, little
-    memory."""
-    checkpoint_every: Execution[Annotated[int, Ge(0)]] = 250
-    """Steps between checkpoints; 0 saves only when the run is stopped."""
     keep_every: Execution[Annotated[int, Ge(0)]] = 0
     """Keep the checkpoints of steps that this divides as well; 0: none."""
     log_every: Execution[Annotated[int, Ge(1)]] = 10
@@ -143,16 +132,17 @@ class Pretrain(Stage):
 
     makes: ClassVar = Model
     revision: ClassVar = 2
-    many_processes: ClassVar = True
     sections: ClassVar = {
         "preset": "Shape",
         "steps": "Length and batch",
         "lr": "Optimizer",
         "on_anomaly": "Anomalies",
         "validation_tokens": "Run",
+        "threads": "Devices",
+        "keep_every": "Checkpoints and log",
+        "on": "Forecast",
         "device": "Devices",
         "checkpoint_every": "Checkpoints and log",
-        "on": "Forecast",
     }
     panel: ClassVar = "Training"
     presets: ClassVar = {name: _preset(name) for name in PRESETS}

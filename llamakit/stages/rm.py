@@ -11,7 +11,7 @@ from llamakit.artifacts.kinds import Model, Preferences, RewardModel
 from llamakit.errors import InputError
 from llamakit.stages.fields import Identity, Input, Inputs
 from llamakit.stages.stage import Outcome
-from llamakit.stages.trained import Trained
+from llamakit.stages.trained import Adapted, Trained
 from llamakit.wording import counted
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _AUX_WEIGHT = {"helpfulness": 0.0, "safety": 1.0}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rm(Trained):
+class Rm(Trained, Adapted):
     """Train a reward model on ranked answers.
 
     Two are made, one for helpfulness and one for safety, each from a chat model whose output layer

@@ -10,7 +10,7 @@ from llamakit.artifacts.draft import Draft
 from llamakit.artifacts.kinds import Dialogues, Model
 from llamakit.stages.fields import Execution, Identity, Input, Inputs
 from llamakit.stages.stage import Outcome
-from llamakit.stages.trained import Trained
+from llamakit.stages.trained import Adapted, Trained
 
 if TYPE_CHECKING:
     from llamakit.artifacts.store import Version
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sft(Trained):
+class Sft(Trained, Adapted):
     """Fine-tune a model on dialogues, so that it answers as an assistant.
 
     Dialogues are packed into rows without seeing one another, and only answers are trained on: all

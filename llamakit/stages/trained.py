@@ -23,10 +23,6 @@ class Adapted(Stage):
     lora_targets: Identity[list[str]] = field(default_factory=lambda: ["q_proj", "v_proj"])
     """Matrices of each layer with an adapter: q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj,
     down_proj."""
-    device: Execution[Literal["auto", "cpu", "cuda"]] = "auto"
-    """Where to train: auto takes a GPU if there is one."""
-
-    many_processes: ClassVar = True
 
     def lora(self) -> "Lora | None":
         """The adapters asked for.
@@ -40,9 +36,11 @@ class Adapted(Stage):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trained(Adapted):
+class Trained(Stage):
     """A stage whose training is the one loop, `training.loop.fit`."""
 
+    device: Execution[Literal["auto", "cpu", "cuda"]] = "auto"
+    """Where to train: auto takes a GPU if there is one."""
     parallel: Execution[Literal["ddp", "fsdp"]] = "ddp"
     """Under torchrun: ddp copies the model to every process, fsdp shards weights, gradients and
     optimizer."""
@@ -55,3 +53,5 @@ class Trained(Adapted):
     """Steps between checkpoints; 0 saves only when the run is stopped."""
     log_every: Execution[Annotated[int, Ge(1)]] = 1
     """Steps between rows of the metrics log."""
+
+    many_processes: ClassVar = True
