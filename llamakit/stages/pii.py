@@ -70,7 +70,7 @@ class Pii(Sharded):
     """How sure it must be that a site passes a threshold: its lower bound is judged."""
 
     makes: ClassVar = Documents
-    revision: ClassVar = 4
+    revision: ClassVar = 5
     panel: ClassVar = "Corpus"
 
     def __post_init__(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from unicodedata import decimal
 
 from llamakit.corpus.pii import checksums
 from llamakit.corpus.pii import european_ids as europe
@@ -215,7 +216,7 @@ LETTERED = (
 )  # fmt: skip
 """Numbers in which letters stand between the digits."""
 
-_SEPARATORS = str.maketrans("", "", " .-/()")
+_SEPARATORS = str.maketrans("", "", " .-+/()")
 _EDGE = 8
 _LONG_RUN = 64
 
@@ -269,7 +270,8 @@ def _matches(number: IdNumber, text: str, start: int, end: int) -> Iterator[tupl
 
 
 def _bare(text: str, country: str) -> str:
-    """Without separators; the Finnish century sign, which may be a dash, keeps its place."""
-    if country == "FI":
-        return text
-    return text.translate(_SEPARATORS).upper()
+    """In plain digits, without separators; the Finnish century sign, which may be a dash or a plus,
+    keeps its place."""
+    if not text.isascii():
+        text = "".join(str(decimal(sign)) if sign.isdecimal() else sign for sign in text)
+    return text if country == "FI" else text.translate(_SEPARATORS).upper()

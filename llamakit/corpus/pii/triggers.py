@@ -60,6 +60,8 @@ def triggers(kinds: Sequence[str], regions: Sequence[str]) -> list[Trigger]:
                 ("national_id", national_ids.find_national_ids),
             ),
         ),
+        # In Sweden and Finland a plus says that somebody is older than a hundred.
+        Trigger(r"[0-9]{6}\+[0-9]{3}[0-9A-Y]", (("national_id", national_ids.find_national_ids),)),
         Trigger(
             r"[0-9]{3}[-. \u{2010}\u{2011}\u{2013}]?[0-9]{2}[-. \u{2010}\u{2011}\u{2013}]?"
             r"[0-9]{4}",

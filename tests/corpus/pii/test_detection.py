@@ -44,6 +44,9 @@ FOUND = [
     ("RSSMRA85T10A562S", "RSSMRA85T10A562S", "national_id"),
     ("BSN 111222333", "111222333", "national_id"),
     ("PESEL 44051401359", "44051401359", "national_id"),
+    # Whoever is older than a hundred has a plus.
+    ("personnummer 880320+0016", "880320+0016", "national_id"),
+    ("hetu 131052+308T.", "131052+308T", "national_id"),
     (
         "mail jane [at] host [dot] example [dot] com",
         "jane [at] host [dot] example [dot] com",
