@@ -116,14 +116,16 @@ def train(
         task.advance(progress.iteration)
         while True:
             done = progress.iteration
-            if heldout and (done % limits.eval_every == 0 or done == total):
+            # A run that the guard ends may well stand where it should: further on average than any
+            # check saw, and not yet too far.
+            if heldout and (done % limits.eval_every == 0 or done == total or progress.stopped):
                 check = check_heldout(ppo, heldout, progress)
                 near = check["kl"] <= ppo.plan.max_kl
                 improved = _take(progress, check["objective"] if near else -math.inf)
                 checks.append({"step": done, **check, "best": improved})
                 if improved:
                     best = _copied(ppo.policy_optimizer.masters)
-                if progress.checks_without_gain >= limits.patience:
+                if progress.checks_without_gain >= limits.patience and not progress.stopped:
                     progress.stopped = f"no better on held-out prompts in {limits.patience} checks"
             if done == total or progress.stopped:
                 break

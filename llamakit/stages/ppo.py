@@ -93,8 +93,8 @@ class Ppo(Adapted):
     patience: Identity[Annotated[int, Ge(1)]] = 5
     """Checks without a better objective after which the run stops."""
     max_kl: Identity[Annotated[float, Gt(0)]] = 100.0
-    """KL to the start model, in nats per answer, from which the run stops, within an iteration too;
-    a policy further away on held-out prompts is not kept."""
+    """KL to the start model, in nats per answer, from which the run stops, within an iteration too,
+    with a check; a policy further away on held-out prompts is not kept."""
     tokens_at_once: Identity[Annotated[int, Ge(1)]] = 2048
     """Tokens of one forward pass, padding included. Small ones stay in a processor's cache."""
     dtype: Identity[Literal["fp32", "bf16"]] = "fp32"
@@ -113,7 +113,7 @@ class Ppo(Adapted):
     """Iterations between checkpoints."""
 
     makes: ClassVar = Model
-    revision: ClassVar = 6
+    revision: ClassVar = 7
     many_processes: ClassVar = True
     panel: ClassVar = "Alignment"
 

@@ -172,9 +172,16 @@ def test_the_kl_guard_stops_the_policy_within_an_iteration(
 ) -> None:
     """One iteration of many large steps: the policy is stopped on its way, the critic is not."""
     ppo = make_ppo(max_kl=0.5, iterations=5, batch=64, mini_batch=4, lr=1e-2, kl_weight=0.0)
-    result = run(ppo, vocabulary, tmp_path, LIMITS)
+    limits = Limits(eval_every=10, patience=9, checkpoint_every=10)
+    result = run(ppo, vocabulary, tmp_path, limits)
     (row,) = read_metrics(tmp_path / "log" / METRICS)
     assert result.iterations == 1
+    assert "KL" in result.stopped
+    # Where it was stopped it is looked at, though no check was due.
+    start, last = read_metrics(tmp_path / "log" / HELDOUT)
+    assert (start["step"], last["step"]) == (0, 1)
+    kept = last["kl"] <= 0.5 and last["objective"] > start["objective"]
+    assert result.best_iteration == (1 if kept else 0)
     assert row["kl"] == pytest.approx(0, abs=1e-5)
     assert row["kl_updating"] > 0.5
     assert 0 < ppo.control.policy_steps < 16
