@@ -88,7 +88,7 @@ class Annotate(Stage):
         counts: Counter[str] = Counter(total_counts(results))
         if self.output_kind() is Raw:
             kept = self._for_people(draft, tables)
-            headline = f"{counted(kept, 'pair')} to be judged"
+            headline = f"{counted(kept, 'pair')} to be judged on log/judge.html"
         else:
             kept, shares = self._judged(draft, tables, counts)
             headline = f"{counted(kept, 'pair')}; chosen: {shares}"
