@@ -19,14 +19,12 @@ from torch.nn import functional as F
 from llamakit.alignment.agreement import ScoredPair
 from llamakit.alignment.padding import by_length, pad_right
 from llamakit.alignment.preferences import Pair, PairBatch
+from llamakit.alignment.scoring import TOKENS_AT_ONCE
 from llamakit.model.logprobs import token_logprobs
 from llamakit.model.transformer import Transformer
 from llamakit.training.accumulation import Loss, Objective
 from llamakit.training.gathering import gathered
 from llamakit.training.parallel import ONE_PROCESS, Parallel
-
-TOKENS_AT_ONCE = 2048
-"""Tokens of one forward pass without gradients, padding included."""
 
 
 def preference_loss(

@@ -63,6 +63,6 @@ def shared_groups(
             for group in by_length([lengths[row] for row in rows], tokens)
         ]
 
-    mine = groups(share.rank)
-    most = max(len(groups(rank)) for rank in range(share.world))
+    of_all = [groups(rank) for rank in range(share.world)]
+    mine, most = of_all[share.rank], max(map(len, of_all))
     return [(group, True) for group in mine] + [([0], False)] * (most - len(mine))

@@ -103,7 +103,7 @@ class Annotate(Stage):
     def _sampled(self, draft: Draft[Any]) -> tuple[list[dict[str, Any]], list["Path"]]:
         """What each shard counted, and the tables of comparisons."""
         from llamakit.alignment import variants
-        from llamakit.alignment.models import forget_models, prompt_room, require_same_vocabulary
+        from llamakit.alignment.models import prompt_room, require_same_vocabulary
         from llamakit.training.machine import pick_device, warn_of_slow_bf16
 
         if self.oracle and (self.helpfulness or self.safety):
@@ -141,7 +141,6 @@ class Annotate(Stage):
             label="annotate",
             size=self.shard_prompts,
             workers=self.workers,
-            forget=forget_models,
         )
 
     def _rows(self, draft: Draft[Any]) -> list[dict[str, Any]]:

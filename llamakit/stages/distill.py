@@ -9,7 +9,7 @@ from llamakit.artifacts.draft import Draft
 from llamakit.artifacts.kinds import Dialogues, Model, RewardModel
 from llamakit.errors import InputError
 from llamakit.stages.fields import Execution, Files, Identity, Input, Inputs
-from llamakit.stages.sampled import Sampled, sample_in_shards
+from llamakit.stages.sampled import Sampled
 from llamakit.stages.stage import Outcome
 
 
@@ -57,7 +57,7 @@ class Distill(Sampled):
     def run(self, draft: Draft[Dialogues]) -> Outcome:
         from llamakit.alignment import distillation
         from llamakit.alignment.distill_report import compared, distillation_page, figures
-        from llamakit.alignment.models import forget_models, require_same_vocabulary
+        from llamakit.alignment.models import require_same_vocabulary
         from llamakit.alignment.preprompts import preprompt_files, read_preprompts
         from llamakit.alignment.tables import read_rows
 
@@ -82,15 +82,12 @@ class Distill(Sampled):
                 fix="Safe answers to harmless prompts are refusals. Tag adversarial ones with "
                 "`ingest --safety`.",
             )
-        results, counts = sample_in_shards(
+        results, counts = self.sample(
             draft,
             adversarial[: self.limit],
             lambda prompts, first, answers: distillation.Shard(prompts, first, answers, distiller),
             distillation.distil_shard,
-            label="distill",
-            size=self.shard_prompts,
-            workers=self.workers,
-            forget=forget_models,
+            self.shard_prompts,
         )
         counts = {**counts, "not_adversarial": len(rows) - len(adversarial)}
         with draft.writing("log/report.html") as path:

@@ -9,7 +9,7 @@ from llamakit.artifacts.draft import Draft
 from llamakit.artifacts.kinds import Dialogues, Model
 from llamakit.errors import UsageError
 from llamakit.stages.fields import Execution, Files, Identity, Input, Inputs
-from llamakit.stages.sampled import Sampled, sample_in_shards
+from llamakit.stages.sampled import Sampled
 from llamakit.stages.stage import Outcome
 from llamakit.wording import counted
 
@@ -69,7 +69,6 @@ class Gatt(Sampled):
     def run(self, draft: Draft[Dialogues]) -> Outcome:
         from llamakit.alignment import ghost
         from llamakit.alignment.constraints import constraint_files, read_constraints
-        from llamakit.alignment.models import forget_models
         from llamakit.alignment.sampling_report import adherence, ghost_page
         from llamakit.alignment.tables import read_rows
 
@@ -93,15 +92,12 @@ class Gatt(Sampled):
             temperature=self.temperature,
         )
         rows = read_rows([version.path / "data" for version in draft.inputs(self.dialogues)])
-        results, counts = sample_in_shards(
+        results, counts = self.sample(
             draft,
             rows[: self.limit],
             lambda dialogues, first, answers: ghost.Shard(dialogues, first, answers, synthesis),
             ghost.synthesise_shard,
-            label="gatt",
-            size=self.shard_dialogues,
-            workers=self.workers,
-            forget=forget_models,
+            self.shard_dialogues,
         )
         with draft.writing("log/report.html") as path:
             path.write_text(ghost_page(results, counts), encoding="utf-8")

@@ -9,7 +9,7 @@ from llamakit.artifacts.draft import Draft
 from llamakit.artifacts.kinds import Dialogues, Model, RewardModel
 from llamakit.errors import UsageError
 from llamakit.stages.fields import Execution, Identity, Input, Inputs
-from llamakit.stages.sampled import Sampled, sample_in_shards
+from llamakit.stages.sampled import Sampled
 from llamakit.stages.stage import Outcome
 
 
@@ -56,7 +56,7 @@ class Rejection(Sampled):
 
     def run(self, draft: Draft[Dialogues]) -> Outcome:
         from llamakit.alignment import rejection
-        from llamakit.alignment.models import forget_models, require_same_vocabulary
+        from llamakit.alignment.models import require_same_vocabulary
         from llamakit.alignment.pool import deal, lone_prompts
         from llamakit.alignment.sampling_report import rejection_page
         from llamakit.alignment.tables import read_rows
@@ -87,7 +87,7 @@ class Rejection(Sampled):
             threshold=self.safety_threshold,
             sampled=len(asked),
         )
-        results, counts = sample_in_shards(
+        results, counts = self.sample(
             draft,
             rows,
             lambda prompts, first, answers: rejection.Shard(
@@ -98,10 +98,7 @@ class Rejection(Sampled):
                 pool=pools[first // self.shard_prompts] if pooled else None,
             ),
             rejection.sample_shard,
-            label="rejection",
-            size=self.shard_prompts,
-            workers=self.workers,
-            forget=forget_models,
+            self.shard_prompts,
         )
         with draft.writing("log/report.html") as path:
             path.write_text(rejection_page(results, counts), encoding="utf-8")

@@ -80,6 +80,44 @@ class Sampled(Stage):
             served=self._served(folder, device, draft.events),
         )
 
+    def sample(
+        self,
+        draft: Draft[Dialogues],
+        rows: Sequence[Mapping[str, Any]],
+        shard_of: Callable[[Path, int, Path], Shard],
+        function: Callable[[Shard], dict[str, Any]],
+        size: int,
+    ) -> tuple[list[dict[str, Any]], dict[str, int]]:
+        """Sample dialogues from rows of dialogues, and write the draft's table.
+
+        Args:
+            shard_of, size: as of `in_shards`.
+            function: the same; its number of `dialogues` is among its counts, and it writes the
+                same for any size of shards.
+
+        Returns:
+            what `function` returned, shard by shard, and the counts added up.
+
+        Raises:
+            InputError: there is no row.
+            LlamakitError: no dialogue came out of it.
+        """
+        from llamakit.alignment.tables import merge_dialogues, told, total_counts
+
+        label = self.command()
+        results, answers = in_shards(
+            draft, rows, shard_of, function, label=label, size=size, workers=self.workers
+        )
+        counts = total_counts(results)
+        if not counts.get("dialogues"):
+            raise LlamakitError(
+                "no dialogue came out of it",
+                where=label,
+                fix=f"What became of them: {told(counts)}. Models must end their answers in time.",
+            )
+        merge_dialogues(answers, draft.path / "data")
+        return results, counts
+
     def _served(self, model: Path, device: str, events: Events) -> Server | None:
         """The vLLM server named, found to serve the very model; None for this process."""
         given = {"server": self.server, "served_model": self.served_model}
@@ -115,7 +153,6 @@ def in_shards(
     label: str,
     size: int,
     workers: int,
-    forget: Callable[[], None],
 ) -> tuple[list[dict[str, Any]], list[Path]]:
     """Work on rows of dialogues shard by shard.
 
@@ -123,7 +160,6 @@ def in_shards(
         shard_of: from a table of `size` rows, the place of its first row among all, and the table
             that the shard's results go to, what `function` works on.
         function: writes that table and returns `counts` and more.
-        forget: lets go of what shards of one process shared.
 
     Returns:
         what `function` returned and the table it wrote, shard by shard.
@@ -131,6 +167,7 @@ def in_shards(
     Raises:
         InputError: there is no row.
     """
+    from llamakit.alignment.models import forget_models
     from llamakit.alignment.tables import shard_dialogues
     from llamakit.engine.shards import Engine, map_shards
 
@@ -153,45 +190,5 @@ def in_shards(
             label=label,
         )
     finally:
-        forget()
+        forget_models()
     return results, tables
-
-
-def sample_in_shards(
-    draft: Draft[Dialogues],
-    rows: Sequence[Mapping[str, Any]],
-    shard_of: Callable[[Path, int, Path], Shard],
-    function: Callable[[Shard], dict[str, Any]],
-    *,
-    label: str,
-    size: int,
-    workers: int,
-    forget: Callable[[], None],
-) -> tuple[list[dict[str, Any]], dict[str, int]]:
-    """Sample dialogues from rows of dialogues, and write the draft's table.
-
-    Args:
-        function: as in `in_shards`; its number of `dialogues` is among its counts, and it writes
-            the same for any size of shards.
-
-    Returns:
-        what `function` returned, shard by shard, and the counts added up.
-
-    Raises:
-        InputError: there is no row.
-        LlamakitError: no dialogue came out of it.
-    """
-    from llamakit.alignment.tables import merge_dialogues, told, total_counts
-
-    results, answers = in_shards(
-        draft, rows, shard_of, function, label=label, size=size, workers=workers, forget=forget
-    )
-    counts = total_counts(results)
-    if not counts.get("dialogues"):
-        raise LlamakitError(
-            "no dialogue came out of it",
-            where=label,
-            fix=f"What became of them: {told(counts)}. Models must end their answers in time.",
-        )
-    merge_dialogues(answers, draft.path / "data")
-    return results, counts
